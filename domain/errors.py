@@ -1,0 +1,140 @@
+"""The one tree of errors that a caller may see, each with a stable code.
+
+Owns every error that crosses from the domain to a caller. A code, once published, never changes its meaning; the message
+is fit to show to a person and says what to do; `path` points into the input that was refused. Anything that is not a
+`ShoalError` is a defect: the API masks it and logs it with an identifier.
+
+Invariant: codes are unique. Held by `tests/domain/test_errors.py`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+PathPart = str | int
+
+
+class ShoalError(Exception):
+    """Something was refused. `path` leads from the input's root to the part at fault."""
+
+    code: ClassVar[str] = "SHOAL_ERROR"
+
+    def __init__(self, message: str, *, path: tuple[PathPart, ...] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.path = path
+
+    def at(self, *prefix: PathPart) -> ShoalError:
+        """The same error, seen from further out: `prefix` is put before its path. Returns itself, for `raise e.at(...)`."""
+        self.path = (*prefix, *self.path)
+        return self
+
+
+class InvalidValue(ShoalError):
+    """A value that its field, or its input, cannot hold."""
+
+    code = "INVALID_VALUE"
+
+
+class InvalidField(ShoalError):
+    """A field definition that cannot be: a reserved key, options on a type that has none."""
+
+    code = "INVALID_FIELD"
+
+
+class UnknownField(ShoalError):
+    """No field of this key in the account."""
+
+    code = "UNKNOWN_FIELD"
+
+
+class RuleSyntaxError(ShoalError):
+    """A rule text that does not parse: where (1-based line and column), and what could have stood there."""
+
+    code = "RULE_SYNTAX"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        line: int,
+        column: int,
+        expected: tuple[str, ...] = (),
+        path: tuple[PathPart, ...] = (),
+    ) -> None:
+        super().__init__(message, path=path)
+        self.line = line
+        self.column = column
+        self.expected = expected
+
+
+class InvalidRule(ShoalError):
+    """A rule that reads well and means nothing: an operator that the field's type lacks, an empty operand list."""
+
+    code = "INVALID_RULE"
+
+
+class LimitExceeded(ShoalError):
+    """More than may be asked at once; the message names the limit."""
+
+    code = "LIMIT_EXCEEDED"
+
+
+class TooManyGroups(ShoalError):
+    """A contact may be in at most so many static groups."""
+
+    code = "TOO_MANY_GROUPS"
+
+
+class InvalidCursor(ShoalError):
+    """A cursor that was not made here, or not for this audience or list."""
+
+    code = "INVALID_CURSOR"
+
+
+class NotFound(ShoalError):
+    """Nothing of this identifier in the caller's account."""
+
+    code = "NOT_FOUND"
+
+
+class DuplicateKey(ShoalError):
+    """Another contact of the account has this key."""
+
+    code = "DUPLICATE_KEY"
+
+
+class NameTaken(ShoalError):
+    """Another group, segment or field has this name or key."""
+
+    code = "NAME_TAKEN"
+
+
+class VersionConflict(ShoalError):
+    """The thing was edited since the version that the caller had read."""
+
+    code = "VERSION_CONFLICT"
+
+
+class FieldInUse(ShoalError):
+    """Segments use this field; deleting or retyping it would break them."""
+
+    code = "FIELD_IN_USE"
+
+
+class MutationIdReused(ShoalError):
+    """A `clientMutationId` came again with another input, or while its first use is still being carried out."""
+
+    code = "MUTATION_ID_REUSED"
+
+
+class Unauthenticated(ShoalError):
+    """No key, or one that is not known."""
+
+    code = "UNAUTHENTICATED"
+
+
+class Unavailable(ShoalError):
+    """A part that the answer needs (database, engine) is not reachable now; the same request may succeed later."""
+
+    code = "UNAVAILABLE"
