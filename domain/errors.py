@@ -138,3 +138,10 @@ class Unavailable(ShoalError):
     """A part that the answer needs (database, engine) is not reachable now; the same request may succeed later."""
 
     code = "UNAVAILABLE"
+
+
+class StartupError(Exception):
+    """Shoal cannot start, or cannot go on, until something outside it is put right; the message says what.
+
+    It is for whoever runs the program and never crosses to a caller of the API, so it stands beside the tree.
+    """

@@ -1,0 +1,1 @@
+"""How Shoal is reached: GraphQL over HTTP and websockets, the command line, the page."""

@@ -1,0 +1,183 @@
+"""What a change of a contact is: from the events of one moment to the contact before, the contact after, and the cause.
+
+Pure. Owns the reading of change events. *Before* is the first event's pre-image; *after* is the pre-image with the events'
+own descriptions applied, never a looked-up document, which may be later than the event. Several events of one contact in
+one moment (a transaction) are one change: there and back is none. Held by
+`tests/domain/membership/test_changes.py`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from bson import ObjectId
+
+from domain.store.log import Reason
+
+ContactDocument = Mapping[str, Any]
+
+
+class MissingPreImage(Exception):
+    """An event does not say what the contact was before: retention took it, or it was written before images were on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """One contact from before a moment to after it, in one account. None: it did not exist."""
+
+    account: str
+    contact: ObjectId
+    before: ContactDocument | None
+    after: ContactDocument | None
+    at: datetime
+    reason: Reason
+
+
+def transitions(events: Sequence[Mapping[str, Any]]) -> list[Transition]:
+    """The changes that a moment's contact events amount to, in the order of contacts.
+
+    Documents that are no contacts (no account, an identifier that is no ObjectId) are passed over. A contact that moves to
+    another account is deleted in the one and created in the other. Raises `MissingPreImage`.
+    """
+    by_contact: dict[ObjectId, list[Mapping[str, Any]]] = {}
+    for event in events:
+        identifier = event["documentKey"]["_id"]
+        if isinstance(identifier, ObjectId):
+            by_contact.setdefault(identifier, []).append(event)
+    found: list[Transition] = []
+    for contact in sorted(by_contact):
+        found += _transition(contact, by_contact[contact])
+    return found
+
+
+def _transition(contact: ObjectId, events: Sequence[Mapping[str, Any]]) -> list[Transition]:
+    before = _before(events[0])
+    after: ContactDocument | None = before
+    for event in events:
+        after = _after(after, event)
+    at = moment_of(events[-1])
+    old, new = _account(before), _account(after)
+    if old == new:
+        if old is None or before == after:
+            return []
+        return [
+            Transition(
+                account=old, contact=contact, before=before, after=after, at=at, reason=_reason(before, after)
+            )
+        ]
+    result = []
+    if old is not None:
+        result.append(
+            Transition(
+                account=old,
+                contact=contact,
+                before=before,
+                after=None,
+                at=at,
+                reason=_reason(before, None),
+            )
+        )
+    if new is not None:
+        result.append(
+            Transition(
+                account=new, contact=contact, before=None, after=after, at=at, reason=_reason(None, after)
+            )
+        )
+    return result
+
+
+def moment_of(event: Mapping[str, Any]) -> datetime:
+    """When the server carried the event out: its wall time where it tells it (MongoDB 6), else its cluster time's second."""
+    wall = event.get("wallTime")
+    if isinstance(wall, datetime):
+        return wall
+    return datetime.fromtimestamp(event["clusterTime"].time, tz=UTC)
+
+
+def _account(document: ContactDocument | None) -> str | None:
+    account = None if document is None else document.get("account")
+    return account if isinstance(account, str) else None
+
+
+def _reason(before: ContactDocument | None, after: ContactDocument | None) -> Reason:
+    """The cause that the writer put beside the values counts only where this very change renewed its nonce."""
+    if after is None:
+        return Reason.CONTACT_DELETED
+    written = after.get("written")
+    if isinstance(written, Mapping):
+        earlier = None if before is None else before.get("written")
+        nonce = earlier.get("nonce") if isinstance(earlier, Mapping) else None
+        if written.get("nonce") != nonce and written.get("reason") in Reason.__members__:
+            return Reason(written["reason"])
+    return Reason.CONTACT_CREATED if before is None else Reason.CONTACT_UPDATED
+
+
+def _before(event: Mapping[str, Any]) -> ContactDocument | None:
+    if event["operationType"] == "insert":
+        return None
+    before = event.get("fullDocumentBeforeChange")
+    if before is None:
+        raise MissingPreImage(str(event["documentKey"]["_id"]))
+    if not isinstance(before, Mapping):
+        raise TypeError("a pre-image is a document")
+    return before
+
+
+def _after(before: ContactDocument | None, event: Mapping[str, Any]) -> ContactDocument | None:
+    match event["operationType"]:
+        case "insert" | "replace":
+            document: ContactDocument = event["fullDocument"]
+            return document
+        case "delete":
+            return None
+        case "update":
+            if before is None:
+                raise MissingPreImage(str(event["documentKey"]["_id"]))
+            return apply_update(before, event["updateDescription"])
+        case other:
+            raise ValueError(f"no such change of a document: {other}")
+
+
+def apply_update(before: ContactDocument, description: Mapping[str, Any]) -> ContactDocument:
+    """The document that an update made of `before`, by the event's own description. `before` is left as it is."""
+    after = copy.deepcopy(dict(before))
+    for truncated in description.get("truncatedArrays") or ():
+        array = _parent(after, truncated["field"].split("."), create=False)
+        if array is not None:
+            container, last = array
+            value = container[last]
+            del value[truncated["newSize"] :]
+    for path, value in (description.get("updatedFields") or {}).items():
+        found = _parent(after, path.split("."), create=True)
+        if found is not None:
+            container, last = found
+            if isinstance(container, list):
+                container.extend([None] * (int(last) + 1 - len(container)))
+            container[last] = value
+    for path in description.get("removedFields") or ():
+        found = _parent(after, path.split("."), create=False)
+        if found is not None:
+            container, last = found
+            if isinstance(container, dict):
+                container.pop(last, None)
+    return after
+
+
+def _parent(document: dict[str, Any], path: list[str], *, create: bool) -> tuple[Any, Any] | None:
+    """The container that holds the last part of `path`, and its key or index in it."""
+    container: Any = document
+    for part in path[:-1]:
+        if isinstance(container, list):
+            container = container[int(part)]
+            continue
+        if part not in container:
+            if not create:
+                return None
+            container[part] = {}
+        container = container[part]
+    last = path[-1]
+    return container, int(last) if isinstance(container, list) else last

@@ -1,0 +1,67 @@
+"""The engine: keeps runs going, from the stream of everything that was written to the log of who joined and who left.
+
+Owns what happens between runs: each begins at the checkpoint and rests on nothing else, so a run that failed is simply
+begun again. A database that goes away is waited for; a history that is lost is answered by counting every audience anew;
+a defect ends the engine, for going on could tell what is not true. Held by `tests/domain/membership/test_engine.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import structlog
+from pymongo.errors import PyMongoError
+
+from domain.membership.changes import MissingPreImage
+from domain.membership.run import Publish, Run
+from domain.store.store import Store
+from domain.store.stream import HistoryLost
+
+log = structlog.get_logger(__name__)
+
+FIRST_RETRY_SECONDS = 0.2
+LAST_RETRY_SECONDS = 10.0
+
+
+class Engine:
+    """Runs until it is stopped; a database that goes away is waited for."""
+
+    def __init__(self, store: Store, publish: Publish) -> None:
+        self._store = store
+        self._publish = publish
+        self._stopping = asyncio.Event()
+        self._begun = asyncio.Event()
+
+    @property
+    def ready(self) -> bool:
+        """Whether a run is under way and follows the stream."""
+        return self._begun.is_set()
+
+    async def wait_ready(self) -> None:
+        await self._begun.wait()
+
+    def stop(self) -> None:
+        """Let `work` return after its last write."""
+        self._stopping.set()
+
+    async def work(self) -> None:
+        """Run after run, until stopped. A defect ends it with its exception: going on could tell what is not true."""
+        delay = FIRST_RETRY_SECONDS
+        afresh: str | None = None
+        while not self._stopping.is_set():
+            run = Run(self._store, self._publish, self._stopping, self._begun)
+            try:
+                await run.work(afresh)
+            except* (HistoryLost, MissingPreImage) as lost:
+                afresh = f"what happened since the last checkpoint can no longer be told: {lost.exceptions[0]}"
+                log.warning("engine.history_lost", because=afresh)
+            except* PyMongoError as failed:
+                log.warning("engine.database_failed", error=repr(failed.exceptions[0]), retry_in_seconds=delay)
+            finally:
+                self._begun.clear()
+            if run.came_along:
+                afresh = None
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), delay)
+            delay = FIRST_RETRY_SECONDS if run.came_along else min(delay * 2, LAST_RETRY_SECONDS)

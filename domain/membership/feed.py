@@ -1,0 +1,238 @@
+"""The feed: who joined and who left an audience, in order, without gap or double, from any cursor on.
+
+Owns the joining of the log and what is told live. A watcher attaches to the hub first and reads the log after, up to
+where the attachment takes over; so nothing falls between the two. A watcher that is too slow is served from the log at its
+own pace until it has caught up, and holds up nobody. Held by `tests/domain/membership/test_feed.py`.
+
+Cost: a live event costs nothing but its delivery; a resume reads the entries it missed, from memory where they are recent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
+
+from bson import ObjectId
+
+from domain.errors import NotFound, Unavailable
+from domain.membership import position as positions
+from domain.membership.freshness import Freshness
+from domain.membership.hub import Attachment, Hub
+from domain.membership.position import Position
+from domain.store.log import MOVES, EntryKind, LogEntry, MembershipLog
+
+PAGE = 500
+OPENING_TIMEOUT_SECONDS = 60.0
+LATEST = Position("~")
+"""Behind every position."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The position and the size from which the following changes count."""
+
+    position: Position
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """What lay between can no longer be told: begin afresh from here."""
+
+    position: Position
+    size: int
+    because: str
+
+
+FeedEvent = Started | Reset | LogEntry
+"""A log entry in a feed is a join, a leave, a redefinition, or the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """An audience's exact size, counting the changes up to the position."""
+
+    size: int
+    position: Position
+    at: datetime
+
+
+class Feed:
+    """The feeds of all audiences, for one account."""
+
+    def __init__(self, account: str, log: MembershipLog, hub: Hub, freshness: Freshness) -> None:
+        self._account = account
+        self._log = log
+        self._hub = hub
+        self._freshness = freshness
+
+    # ---- sizes -----------------------------------------------------------------------------------------------------
+
+    async def sizes(self, audiences: Sequence[ObjectId]) -> dict[ObjectId, Size]:
+        """The exact sizes now, everything counted that was committed before the call.
+
+        Cost: one fence; one log query for the audiences that this process has not met yet. A new audience is waited for
+        until its members are counted. Raises `Unavailable`.
+        """
+        await self._freshness.reach_now()
+        return await self._sizes_here(audiences)
+
+    async def _sizes_here(self, audiences: Sequence[ObjectId]) -> dict[ObjectId, Size]:
+        try:
+            async with asyncio.timeout(OPENING_TIMEOUT_SECONDS):
+                await self._hub.until_complete()
+                await self._hub.until(lambda: not any(self._hub.is_held(audience) for audience in audiences))
+        except TimeoutError:
+            raise Unavailable("The members are still being counted. Try again in a minute.") from None
+        unknown = [audience for audience in audiences if self._hub.latest(audience) is None]
+        if unknown:
+            for entry in (await self._log.newest_of(unknown)).values():
+                self._hub.learn(entry)
+        sizes = {}
+        for audience in audiences:
+            latest = self._hub.latest(audience)
+            if latest is not None and latest.account == self._account:
+                position = max(self._hub.position_of(audience), Position(latest.position))
+                sizes[audience] = Size(latest.size, position, latest.at)
+        return sizes
+
+    async def watch_size(self, audience: ObjectId, at_most_every: float) -> AsyncGenerator[Size, None]:
+        """The size at once, and then whenever it changed, at most once in so many seconds; ends with the audience."""
+        attachment, _ = self._hub.attach(audience, LATEST)
+        try:
+            told = (await self.sizes([audience])).get(audience)
+            if told is None:
+                raise _no_audience()
+            yield told
+            while True:
+                told_at = time.monotonic()
+                await attachment.wake.wait()
+                await asyncio.sleep(max(0.0, told_at + at_most_every - time.monotonic()))
+                attachment.wake.clear()
+                attachment.waiting.clear()
+                if attachment.cut:
+                    self._hub.detach(attachment)
+                    attachment, _ = self._hub.attach(audience, LATEST)
+                size = (await self._sizes_here([audience])).get(audience)
+                latest = self._hub.latest(audience)
+                if size is None or (latest is not None and latest.kind is EntryKind.ENDED):
+                    return
+                if size.size != told.size:
+                    told = size
+                    yield size
+        finally:
+            self._hub.detach(attachment)
+
+    # ---- events ----------------------------------------------------------------------------------------------------
+
+    async def watch(self, audience: ObjectId, after: Position | None) -> AsyncGenerator[FeedEvent, None]:
+        """Every event behind `after`, or from now: first `Started` (or `Reset` in its place), at last the end, if it comes.
+
+        Raises `NotFound` where the account has no such audience, and has had none.
+        """
+        await self._freshness.reach_now()
+        await self._hub.until_complete()
+        first = await self._first(audience, after)
+        yield first
+        last = first.position
+        while True:
+            async with aclosing(self._from(audience, last)) as entries:
+                async for entry in entries:
+                    last = Position(entry.position)
+                    match entry.kind:
+                        case EntryKind.OPENED:
+                            continue
+                        case EntryKind.RESET:
+                            yield Reset(last, entry.size, entry.because or "")
+                        case EntryKind.ENDED:
+                            yield entry
+                            return
+                        case _:
+                            yield entry
+
+    async def _first(self, audience: ObjectId, after: Position | None) -> Started | Reset:
+        if after is None:
+            size = (await self._sizes_here([audience])).get(audience)
+            latest = self._hub.latest(audience)
+            if size is None or (latest is not None and latest.kind is EntryKind.ENDED):
+                raise _no_audience()
+            return Started(size.position, size.size)
+        await self._hub.until_logged()
+        then = await self._log.newest(audience, upto=after)
+        if then is not None and then.account == self._account:
+            reset = await self._log.last_reset(audience, after=after)
+            if reset is not None:
+                return Reset(Position(reset.position), reset.size, reset.because or "")
+            if after <= max(self._hub.position, Position(then.position)):
+                return Started(after, then.size)
+        size = (await self._sizes_here([audience])).get(audience)
+        if size is None:
+            raise _no_audience()
+        return Reset(size.position, size.size, "the cursor lies outside of what the log can tell")
+
+    async def _from(self, audience: ObjectId, after: Position) -> AsyncGenerator[LogEntry, None]:
+        """The entries behind `after`, from the log and then live, until the attachment is cut."""
+        await self._hub.until_complete()
+        attachment, cap = self._hub.attach(audience, after)
+        try:
+            while cap is not None and after < cap:
+                page = await self._log.read(audience, after=after, upto=cap, limit=PAGE)
+                for entry in page:
+                    after = Position(entry.position)
+                    yield entry
+                if len(page) < PAGE:
+                    break
+            async with aclosing(_live(attachment)) as entries:
+                async for entry in entries:
+                    if entry.position > after:
+                        after = Position(entry.position)
+                        yield entry
+        finally:
+            self._hub.detach(attachment)
+
+    # ---- history ---------------------------------------------------------------------------------------------------
+
+    async def history(
+        self, audience: ObjectId, *, before: Position | None, since: datetime | None, limit: int
+    ) -> list[LogEntry]:
+        """Joins and leaves below `before`, newest first, none older than `since`."""
+        await self._freshness.reach_now()
+        await self._hub.until_logged()
+        found = await self._log.read_back(
+            audience, before=before or LATEST, limit=limit, kinds=MOVES, since=since
+        )
+        return self._own(found)
+
+    async def history_since(self, audience: ObjectId, *, after: Position, limit: int) -> list[LogEntry]:
+        """Joins and leaves behind `after`, oldest first, everything counted that was committed before the call."""
+        await self._freshness.reach_now()
+        try:
+            async with asyncio.timeout(OPENING_TIMEOUT_SECONDS):
+                await self._hub.until(lambda: not self._hub.is_held(audience))
+                await self._hub.until_logged()
+        except TimeoutError:
+            raise Unavailable("An edit is still being placed. Try again in a minute.") from None
+        upto = self._hub.position_of(audience)
+        return self._own(await self._log.read(audience, after=after, upto=upto, limit=limit, kinds=MOVES))
+
+    def _own(self, entries: list[LogEntry]) -> list[LogEntry]:
+        return [entry for entry in entries if entry.account == self._account]
+
+
+async def _live(attachment: Attachment) -> AsyncGenerator[LogEntry, None]:
+    """What is waiting and what comes, until the attachment is cut and empty."""
+    while True:
+        while attachment.waiting:
+            yield attachment.waiting.popleft()
+        if attachment.cut:
+            return
+        attachment.wake.clear()
+        await attachment.wake.wait()
+
+
+def _no_audience() -> NotFound:
+    return NotFound("There is no such group or segment. It may have been deleted.")

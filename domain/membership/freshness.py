@@ -1,0 +1,45 @@
+"""Freshness: waiting until what this process tells includes everything that was committed before now.
+
+Owns the fences of a process that serves. Whoever asks while a fence is under way shares the next one, so that any number
+of requests costs one small write at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from domain.errors import Unavailable
+from domain.membership.hub import Hub
+from domain.store.fences import Fences
+
+TIMEOUT_SECONDS = 15.0
+
+
+class Freshness:
+    """Made once for a process."""
+
+    def __init__(self, fences: Fences, hub: Hub) -> None:
+        self._fences = fences
+        self._hub = hub
+        self._writing = asyncio.Lock()
+        self._next: asyncio.Task[None] | None = None
+
+    async def reach_now(self) -> None:
+        """Return when the hub has everything that was committed before this call. Raises `Unavailable` after 15 seconds."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._round())
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                await asyncio.shield(self._next)
+        except TimeoutError:
+            raise Unavailable("The engine does not answer at the moment. Try again in a few seconds.") from None
+
+    async def _round(self) -> None:
+        async with self._writing:
+            self._next = None
+            number = await self._fences.mark()
+            await self._hub.until_fence(self._fences.writer, number)
+
+    async def close(self) -> None:
+        """Leave no fence behind."""
+        await self._fences.remove()

@@ -1,0 +1,81 @@
+"""Positions: where in the order of everything a change of membership stands, and the cursors made of them.
+
+A position is a string whose lexical order is the order of the stream: cluster time (seconds, then ordinal), a phase within
+that moment, and the contact. Positions follow from their cause alone, so that working through the same stream twice
+gives the same ones. Unique within an audience. Held by `tests/domain/membership/test_position.py`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import NewType
+
+from bson import ObjectId, Timestamp
+
+from domain.errors import InvalidCursor
+
+Position = NewType("Position", str)
+
+BEGINNING = Position("")
+"""Before everything."""
+
+# Phases of a moment. 0 is kept for what the passing of time does before any event of its second.
+_DEFINED, _EDITED, _CHANGED, _END = "1", "2", "3", "f"
+
+_POSITION = re.compile(r"[0-9a-f]{16}([1f]|[23][0-9a-f]{24})")
+
+
+def _moment(time: Timestamp) -> str:
+    return f"{time.time:08x}{time.inc:08x}"
+
+
+def of_definition(time: Timestamp) -> Position:
+    """Where an audience was opened, redefined or ended."""
+    return Position(_moment(time) + _DEFINED)
+
+
+def of_edit(defined: Position, contact: ObjectId) -> Position:
+    """Where a contact joined or left by the edit at `defined`: right behind it, in the order of contacts."""
+    return Position(f"{defined[:16]}{_EDITED}{contact}")
+
+
+def of_change(time: Timestamp, contact: ObjectId) -> Position:
+    """Where a contact joined or left by a change of its own."""
+    return Position(f"{_moment(time)}{_CHANGED}{contact}")
+
+
+def end_of(time: Timestamp) -> Position:
+    """Behind everything of this cluster time."""
+    return Position(_moment(time) + _END)
+
+
+def just_before(position: Position) -> Position:
+    """Behind everything of the cluster times before that of `position`."""
+    moment = int(position[:16], 16) - 1
+    return Position(f"{moment:016x}{_END}")
+
+
+def right_before(position: Position) -> Position:
+    """Behind everything that stands before `position`: the greatest bound that excludes it."""
+    return Position(f"{int(position, 16) - 1:0{len(position)}x}~")
+
+
+def to_cursor(audience: ObjectId, position: Position) -> str:
+    """An opaque cursor, good for this audience alone."""
+    return base64.urlsafe_b64encode(f"{audience}.{position}".encode()).decode().rstrip("=")
+
+
+def from_cursor(audience: ObjectId, cursor: str) -> Position:
+    """The position of a cursor of this audience. Raises `InvalidCursor` for any other text."""
+    try:
+        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
+    except (ValueError, binascii.Error):
+        text = ""
+    owner, _, position = text.partition(".")
+    if not (ObjectId.is_valid(owner) and _POSITION.fullmatch(position)):
+        raise InvalidCursor("This is not a cursor of a feed. Use one that `cursor` or an event has given.")
+    if ObjectId(owner) != audience:
+        raise InvalidCursor("This cursor belongs to another audience. A cursor works only for the one that gave it.")
+    return Position(position)

@@ -1,0 +1,90 @@
+"""The writer behind the engine: puts entries into the log and saves the checkpoint after them, in that order.
+
+Owns the order of the two. The engine goes on meanwhile and tells what it found before it is written; a bounded queue holds
+it back where the database is slower than the stream. A crash in between loses nothing: the checkpoint is behind, the same
+events are worked through again, and give the same entries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from domain.store.checkpoint import Checkpoint, Checkpoints
+from domain.store.log import LogEntry, MembershipLog
+
+MAX_WAITING_BATCHES = 100
+MAX_ENTRIES_AT_ONCE = 1000
+CHECKPOINT_EVERY_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """What the engine told by the message of this number. `checkpoint` is where it may begin again once this is written."""
+
+    number: int
+    entries: tuple[LogEntry, ...]
+    checkpoint: Checkpoint | None
+
+
+class LogWriter:
+    """Writes outputs in their order. `logged` is the number of the last that is written."""
+
+    def __init__(
+        self,
+        log: MembershipLog,
+        checkpoints: Checkpoints,
+        on_written: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._log = log
+        self._checkpoints = checkpoints
+        self._on_written = on_written
+        self._queue: asyncio.Queue[Output | None] = asyncio.Queue(MAX_WAITING_BATCHES)
+        self._unsaved: Checkpoint | None = None
+        self._saved_at = 0.0
+        self.logged = 0
+
+    async def put(self, output: Output) -> None:
+        """Hand over an output; waits while too many are waiting."""
+        await self._queue.put(output)
+
+    async def close(self) -> None:
+        """After what was handed over before is written and the checkpoint saved, `work` returns."""
+        await self._queue.put(None)
+
+    async def work(self) -> None:
+        """Write until closed. Raises what the database raises: the engine's run ends with it."""
+        open_ = True
+        while open_:
+            outputs, open_ = await self._take()
+            entries = [entry for output in outputs for entry in output.entries]
+            if entries:
+                await self._log.write(entries)
+            if outputs:
+                self.logged = outputs[-1].number
+                if entries and self._queue.empty():
+                    await self._on_written()
+            for output in outputs:
+                self._unsaved = output.checkpoint or self._unsaved
+            await self._save(now=not open_)
+
+    async def _take(self) -> tuple[list[Output], bool]:
+        """At least one output, and what else is waiting; whether more may come."""
+        outputs: list[Output] = []
+        count = 0
+        while count < MAX_ENTRIES_AT_ONCE and (not outputs or not self._queue.empty()):
+            output = await self._queue.get()
+            if output is None:
+                return outputs, False
+            outputs.append(output)
+            count += len(output.entries)
+        return outputs, True
+
+    async def _save(self, *, now: bool) -> None:
+        elapsed = time.monotonic() - self._saved_at
+        if self._unsaved is not None and (now or elapsed >= CHECKPOINT_EVERY_SECONDS):
+            await self._checkpoints.save(self._unsaved)
+            self._unsaved = None
+            self._saved_at = time.monotonic()

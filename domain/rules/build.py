@@ -1,0 +1,252 @@
+"""From untrusted input to a rule: the one place where that happens.
+
+Owns the meaning of what the text form and the GraphQL tree say: which field a condition is about, whether the field's type
+has the operator, and the operands in normal form. Everything behind this trusts its rules and checks nothing again. Refuses by
+`UnknownField`, `InvalidRule`, `InvalidValue` and `LimitExceeded`, each with the path into the input, and, where the input is a
+text, its line and column in the message.
+
+Invariant: a rule that was built says the same when it is written as text and built again. Held by
+`tests/domain/rules/test_text.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, assert_never
+
+from email_validator import EmailNotValidError, validate_email
+
+from domain.errors import InvalidRule, InvalidValue, LimitExceeded, PathPart, ShoalError, UnknownField
+from domain.fields import FieldRegistry, FieldType, Settings, normalize
+from domain.fields.definitions import Field, unknown_field_message
+from domain.fields.normal import normal_text
+from domain.rules.operators import Operator, Reads, Shape, operators_of
+from domain.rules.readings import Operand
+from domain.rules.tree import (
+    CREATED,
+    UPDATED,
+    Condition,
+    Limits,
+    Rule,
+    Subject,
+    all_of,
+    any_of,
+    field_subject,
+    negate,
+    within,
+)
+
+# The longest part of a text that can be looked for. Escaped it stays below the 1,000 characters of a pattern that every server
+# known to us takes.
+LONGEST_PART = 400
+
+# How deep input may be nested before it is normalised: well above any depth that a rule may have, well below Python's own limit.
+DEEPEST_INPUT = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where in the input something stands: a path into a structure, or line and column (from 1) of a text."""
+
+    path: tuple[PathPart, ...] = ()
+    line: int | None = None
+    column: int | None = None
+
+    def __truediv__(self, part: PathPart) -> Place:
+        """The place of a part, where there is a structure that has parts."""
+        return self if self.line is not None else replace(self, path=(*self.path, part))
+
+    def say(self, message: str) -> str:
+        return message if self.line is None else f"Line {self.line}, column {self.column}: {message}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnboundCondition:
+    """A condition as it was said: the field's key (or `created`, `updated`), and operands as JSON-like values."""
+
+    field: str
+    operator: Operator
+    operands: Sequence[Any] = ()
+    include_missing: bool | None = None
+    place: Place = Place()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnboundAll:
+    children: Sequence[Unbound]
+    place: Place = Place()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnboundAny:
+    children: Sequence[Unbound]
+    place: Place = Place()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnboundNot:
+    child: Unbound
+
+
+Unbound = UnboundAll | UnboundAny | UnboundNot | UnboundCondition
+
+
+def build(unbound: Unbound, fields: FieldRegistry, settings: Settings, limits: Limits) -> Rule:
+    """The rule that `unbound` says, within `limits`."""
+    return within(_Binding(fields=fields, settings=settings, limits=limits).rule(unbound, 0), limits)
+
+
+_TIMES = {"created": CREATED, "updated": UPDATED}
+
+
+@dataclass(slots=True, kw_only=True)
+class _Binding:
+    """One building: what names and operands mean, and how many conditions have been met so far."""
+
+    fields: FieldRegistry
+    settings: Settings
+    limits: Limits
+    met: int = 0
+
+    def rule(self, unbound: Unbound, depth: int) -> Rule:
+        if depth > DEEPEST_INPUT:
+            raise LimitExceeded(f"A rule is nested to a depth of {self.limits.depth} at most; this one goes deeper.")
+        match unbound:
+            case UnboundCondition():
+                return self.condition(unbound)
+            case UnboundNot(child=child):
+                return negate(self.rule(child, depth + 1))
+            case UnboundAll(children=children) | UnboundAny(children=children):
+                if not children:
+                    raise _refused(unbound.place, InvalidRule("At least one rule is wanted in this list."))
+                parts = [self.rule(child, depth + 1) for child in children]
+                return all_of(parts) if isinstance(unbound, UnboundAll) else any_of(parts)
+            case _:
+                assert_never(unbound)
+
+    def condition(self, unbound: UnboundCondition) -> Condition:
+        self.met += 1
+        if self.met > self.limits.conditions:
+            raise LimitExceeded(f"A rule has {self.limits.conditions:,} conditions at most; this one has more.")
+        field, subject = self.subject(unbound)
+        row = unbound.operator.value
+        if subject.type not in row.types:
+            those = ", ".join(operator.value.words for operator in operators_of(subject.type))
+            message = f"“{unbound.field}” is of type {subject.type}, which does not have “{row.words}”. It has: {those}."
+            raise _refused(unbound.place / "operator", InvalidRule(message))
+        if unbound.include_missing is not None and not row.negative:
+            message = f"“{row.words}” never includes missing values; only a negative operator can say which it is."
+            raise _refused(unbound.place / "includeMissing", InvalidRule(message))
+        return Condition(
+            subject=subject,
+            operator=unbound.operator,
+            operands=self.operands(unbound, field),
+            include_missing=(unbound.include_missing is not False) if row.negative else None,
+        )
+
+    def subject(self, unbound: UnboundCondition) -> tuple[Field | None, Subject]:
+        if (time := _TIMES.get(unbound.field)) is not None:
+            return None, time
+        field = self.fields.get(unbound.field)
+        if field is None:
+            message = unknown_field_message(unbound.field, [*self.fields, *_TIMES])
+            raise _refused(unbound.place / "field", UnknownField(message))
+        return field, field_subject(field.key, field.type)
+
+    def operands(self, unbound: UnboundCondition, field: Field | None) -> tuple[Operand, ...]:
+        given, row = unbound.operands, unbound.operator.value
+        place = unbound.place / "operands"
+        if row.shape is Shape.MANY and not given:
+            raise _refused(place, InvalidRule(f"“{row.words}” wants at least one value; an empty list means nothing."))
+        if len(given) > self.limits.operands:
+            message = f"A list has {self.limits.operands:,} values at most; this one has {len(given):,}."
+            raise _refused(place, LimitExceeded(message))
+        if row.shape is not Shape.MANY and len(given) != _COUNTS[row.shape]:
+            wanted = ("no value", "one value", "two values")[_COUNTS[row.shape]]
+            raise _refused(place, InvalidRule(f"“{row.words}” wants {wanted}; {len(given)} are here."))
+        # One value that is said twice is said once, where it was said first.
+        bound = tuple(
+            dict.fromkeys(
+                self.operand(row.reads, operand, field, place / position) for position, operand in enumerate(given)
+            )
+        )
+        if row.shape is Shape.TWO:
+            return self.span(unbound, bound if len(bound) == 2 else bound * 2)
+        return bound
+
+    def operand(self, reads: Reads, given: Any, field: Field | None, place: Place) -> Operand:
+        try:
+            match reads:
+                case Reads.VALUE:
+                    return self.value(given, field)
+                case Reads.PART:
+                    return _part(given, field)
+                case Reads.DOMAIN:
+                    return _domain(given)
+                case _:
+                    assert_never(reads)
+        except ShoalError as error:
+            raise _refused(place, error) from None
+
+    def value(self, given: Any, field: Field | None) -> Operand:
+        if field is None:
+            field = _ANY_DATETIME
+        elif field.type is FieldType.TAGS:
+            field = replace(field, type=FieldType.TEXT)
+        entry = normalize(field, given, self.settings)
+        if entry is None:
+            raise InvalidValue("A value is wanted here; for the lack of one there are “is empty” and “is not empty”.")
+        if isinstance(entry.normal, list):
+            raise TypeError("a single operand has a single normal form")
+        return entry.normal
+
+    def span(self, unbound: UnboundCondition, ends: tuple[Operand, ...]) -> tuple[Operand, ...]:
+        start, end = ends
+        half_open = unbound.field in _TIMES or self.fields[unbound.field].type is FieldType.DATETIME
+        # Both are of one type: they went through the same field.
+        if start > end or (half_open and start == end):  # type: ignore[operator]
+            message = "Nothing lies between these two: the first must come before the second."
+            raise _refused(unbound.place / "operands", InvalidRule(message))
+        return ends
+
+
+_COUNTS = {Shape.NONE: 0, Shape.ONE: 1, Shape.TWO: 2}
+
+_ANY_DATETIME = Field(key="datetime", label="A point in time", type=FieldType.DATETIME)
+
+
+def _refused(place: Place, error: ShoalError) -> ShoalError:
+    """The error with the place at which the input is at fault."""
+    return type(error)(place.say(error.message), path=(*place.path, *error.path))
+
+
+def _part(given: Any, field: Field | None) -> str:
+    """A part of a text, folded as the whole is.
+
+    Of a phone number only digits and a leading `+` are kept: what is looked for is a part of the international form.
+    """
+    if not isinstance(given, str):
+        raise InvalidValue("A text is wanted here.")
+    part = normal_text(given)
+    if field is not None and field.type is FieldType.PHONE:
+        part = re.sub(r"[\s().\-/]", "", part)
+        if not re.fullmatch(r"\+?[0-9]*", part):
+            raise InvalidValue("A part of a phone number such as +1202 or 3441 is wanted: digits, with “+” before the first.")
+    if not part:
+        raise InvalidValue("A text that is not empty is wanted here.")
+    if len(part) > LONGEST_PART:
+        raise LimitExceeded(f"A part of a text has {LONGEST_PART} characters at most; this one has {len(part):,}.")
+    return part
+
+
+def _domain(given: Any) -> str:
+    if not isinstance(given, str):
+        raise InvalidValue("A domain such as example.org is wanted here.")
+    domain = normal_text(given).removeprefix("@")
+    try:
+        validate_email(f"a@{domain}", check_deliverability=False)
+    except EmailNotValidError as error:
+        raise InvalidValue(f"“{given[:60]}” is not a domain of email addresses. {error}") from None
+    return domain

@@ -1,0 +1,89 @@
+"""The second reading of a rule: a Python function over a contact's document.
+
+Owns only how tests are put together; what each one means is in `operators.py`. The function is made once for a rule and then
+asked for every change of a contact, so all that can be decided beforehand is.
+
+Invariant: accepts exactly the contacts that `to_query` finds. Held by `tests/domain/rules/test_two_readings.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, assert_never
+
+from domain.rules.readings import Test, missing
+from domain.rules.tree import NORMAL, All, AnyOf, Condition, Not, Rule, Subject
+
+Contact = Mapping[str, Any]
+Predicate = Callable[[Contact], bool]
+
+
+def to_predicate(rule: Rule) -> Predicate:
+    """The function that says whether a contact's document, its instants aware of their time zone, is accepted."""
+    match rule:
+        case Condition():
+            return _condition(rule)
+        case Not(child=child):
+            inner = to_predicate(child)
+            return lambda contact: not inner(contact)
+        case All(children=children):
+            return _every([to_predicate(child) for child in children])
+        case AnyOf(children=children):
+            return _some([to_predicate(child) for child in children])
+        case _:
+            assert_never(rule)
+
+
+def _every(parts: list[Predicate]) -> Predicate:
+    def predicate(contact: Contact) -> bool:
+        for part in parts:
+            if not part(contact):
+                return False
+        return True
+
+    return predicate
+
+
+def _some(parts: list[Predicate]) -> Predicate:
+    def predicate(contact: Contact) -> bool:
+        for part in parts:
+            if part(contact):
+                return True
+        return False
+
+    return predicate
+
+
+def _condition(condition: Condition) -> Predicate:
+    test = _test(condition)
+    path = condition.subject.path
+    if not condition.subject.is_field:
+        return lambda contact: test(contact.get(path))
+    key = condition.subject.key
+
+    def predicate(contact: Contact) -> bool:
+        normal = contact.get("normal")
+        return test(normal.get(key) if isinstance(normal, dict) else None)
+
+    return predicate
+
+
+def _test(condition: Condition) -> Test:
+    test = condition.operator.value.predicate(condition.subject.type, condition.operands)
+    if condition.include_missing is not False:
+        return test
+    return lambda value: not missing(value) and test(value)
+
+
+def value_at(subject: Subject) -> Callable[[Contact], Any]:
+    """How to get at what a contact has where `subject` looks; None where it has nothing there."""
+    path = subject.path
+    if not subject.is_field:
+        return lambda contact: contact.get(path)
+    key = path.removeprefix(NORMAL)
+
+    def look(contact: Contact) -> Any:
+        normal = contact.get("normal")
+        return normal.get(key) if isinstance(normal, dict) else None
+
+    return look

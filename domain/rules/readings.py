@@ -1,0 +1,215 @@
+"""The pieces of which the operators' two readings are made.
+
+Owns how one stored value is judged in Python exactly as the database judges it: a value of another BSON type never matches
+(`true` is no number), and where a list is stored, each of its elements is asked. Numbers compare by value across int64 and
+double. The values are those of the normal form; others, such as Decimal128, are nobody's.
+
+Invariant: each function here and the query document beside it in `operators.py` accept the same values. Held by
+`tests/domain/rules/test_two_readings.py`.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from domain.fields import FieldType
+
+Operand = str | int | float | bool | datetime
+Operands = tuple[Operand, ...]
+Test = Callable[[Any], bool]
+"""Judges what is stored under the path; None where nothing is."""
+
+Accepts = Callable[[Any], object]
+"""Judges one value of the right type; only the truth of its answer counts."""
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and value.__class__ is not bool
+
+
+def _is_boolean(value: Any) -> bool:
+    return value is True or value is False
+
+
+def _is_datetime(value: Any) -> bool:
+    return isinstance(value, datetime)
+
+
+def _is_text(value: Any) -> bool:
+    return value.__class__ is str
+
+
+def _type_check(type_: FieldType) -> Callable[[Any], bool]:
+    match type_:
+        case FieldType.NUMBER:
+            return _is_number
+        case FieldType.BOOLEAN:
+            return _is_boolean
+        case FieldType.DATETIME:
+            return _is_datetime
+        case _:
+            return _is_text
+
+
+def accepted(type_: FieldType, accepts: Accepts) -> Test:
+    """A value of the type that is accepted, or a list with such a value in it."""
+    if (fits := _type_check(type_)) is _is_text:
+
+        def test_text(value: Any) -> bool:
+            # Apart from the general form because most conditions are of this kind.
+            if value.__class__ is str:
+                return bool(accepts(value))
+            return value.__class__ is list and any(accepts(part) for part in value if part.__class__ is str)
+
+        return test_text
+
+    def test(value: Any) -> bool:
+        if fits(value):
+            return bool(accepts(value))
+        return value.__class__ is list and any(accepts(part) for part in value if fits(part))
+
+    return test
+
+
+def accepted_by_both(type_: FieldType, lower: Accepts, upper: Accepts) -> Test:
+    """Accepted by both; where a list is stored, the database lets another element satisfy each."""
+    fits = _type_check(type_)
+    lower_test, upper_test = accepted(type_, lower), accepted(type_, upper)
+
+    def test(value: Any) -> bool:
+        if fits(value):
+            return bool(lower(value) and upper(value))
+        return lower_test(value) and upper_test(value)
+
+    return test
+
+
+def denied(predicate: Callable[[FieldType, Operands], Test]) -> Callable[[FieldType, Operands], Test]:
+    """The opposite of a positive reading; it holds where nothing is stored."""
+
+    def build(type_: FieldType, operands: Operands) -> Test:
+        test = predicate(type_, operands)
+        return lambda value: not test(value)
+
+    return build
+
+
+def missing(value: Any) -> bool:
+    """Whether the database's `{path: null}` matches: nothing stored, null, or a list with null in it."""
+    return value is None or (value.__class__ is list and None in value)
+
+
+def is_missing(type_: FieldType, operands: Operands) -> Test:
+    return missing
+
+
+def is_there(type_: FieldType, operands: Operands) -> Test:
+    return lambda value: not missing(value)
+
+
+def equal_to_any(type_: FieldType, operands: Operands) -> Test:
+    # A set compares numbers by value, and the type check keeps true apart from 1.
+    return accepted(type_, frozenset(operands).__contains__)
+
+
+def has_every(type_: FieldType, operands: Operands) -> Test:
+    wanted = frozenset(operands)
+    return lambda value: wanted.issubset(_texts(value))
+
+
+def _texts(value: Any) -> list[str]:
+    return [part for part in (value if value.__class__ is list else (value,)) if part.__class__ is str]
+
+
+def below(type_: FieldType, operands: Operands) -> Test:
+    return accepted(type_, partial(operator.gt, operands[0]))
+
+
+def at_most(type_: FieldType, operands: Operands) -> Test:
+    return accepted(type_, partial(operator.ge, operands[0]))
+
+
+def above(type_: FieldType, operands: Operands) -> Test:
+    return accepted(type_, partial(operator.lt, operands[0]))
+
+
+def at_least(type_: FieldType, operands: Operands) -> Test:
+    return accepted(type_, partial(operator.le, operands[0]))
+
+
+def between(type_: FieldType, operands: Operands) -> Test:
+    start, end = operands
+    ends = operator.gt if type_ is FieldType.DATETIME else operator.ge
+    return accepted_by_both(type_, partial(operator.le, start), partial(ends, end))
+
+
+def between_query(type_: FieldType, operands: Operands) -> dict[str, Any]:
+    """Both ends in, but for instants: there the end is out, so that one span can follow another."""
+    start, end = operands
+    return {"$gte": start, "$lt" if type_ is FieldType.DATETIME else "$lte": end}
+
+
+def contains(type_: FieldType, operands: Operands) -> Test:
+    part = operands[0]
+    return accepted(type_, lambda value: part in value)
+
+
+def starts(type_: FieldType, operands: Operands) -> Test:
+    start = str(operands[0])
+    after = _first_after(start)
+    # Two bounds, as in the query, so that both say the same about a list.
+    upper: Accepts = (lambda value: True) if after is None else partial(operator.gt, after)
+    return accepted_by_both(type_, partial(operator.le, start), upper)
+
+
+def starts_query(type_: FieldType, operands: Operands) -> dict[str, Any]:
+    """A range and no regular expression: every server can answer it from an index."""
+    start = str(operands[0])
+    after = _first_after(start)
+    return {"$gte": start} if after is None else {"$gte": start, "$lt": after}
+
+
+def _first_after(start: str) -> str | None:
+    """The first text, by code points, that comes after all texts beginning with `start`; None where none does."""
+    kept = start.rstrip("\U0010ffff")
+    if not kept:
+        return None
+    following = ord(kept[-1]) + 1
+    # Surrogates are no characters: a text cannot hold them.
+    return kept[:-1] + chr(0xE000 if following == 0xD800 else following)
+
+
+def ends(type_: FieldType, operands: Operands) -> Test:
+    end = str(operands[0])
+    return accepted(type_, lambda value: value.endswith(end))
+
+
+def ends_in_domain(type_: FieldType, operands: Operands) -> Test:
+    ends = tuple(f"@{domain}" for domain in operands)
+    return accepted(type_, lambda value: value.endswith(ends))
+
+
+# Exactly what PCRE2 reads as more than itself outside of brackets. A backslash before one of these means the character itself in
+# PCRE2, in Python's `re` and in Rust's `regex`; before others, such as `<`, it does not everywhere.
+_ESCAPES = str.maketrans({character: f"\\{character}" for character in "\\^$.|?*+()[]{}"})
+
+# The end of the text. `$` would also stop before a closing line feed, and `\z` is not known to every server's dialect.
+_END = r"(?![\s\S])"
+
+
+def contains_pattern(part: Operand) -> str:
+    return str(part).translate(_ESCAPES)
+
+
+def ends_pattern(end: Operand) -> str:
+    return str(end).translate(_ESCAPES) + _END
+
+
+def domain_patterns(domains: Operands) -> list[re.Pattern[str]]:
+    """One short pattern for each domain: some servers refuse patterns of more than 1,000 characters."""
+    return [re.compile(ends_pattern(f"@{domain}")) for domain in domains]

@@ -1,0 +1,42 @@
+"""The connection to MongoDB, with the guarantees that Shoal relies on said explicitly.
+
+Owns how a database is opened; refuses nothing. Every write is acknowledged by a majority and journalled (`w: majority, j:
+true`): a membership event must never announce what a crash can take back. Datetimes come back aware, in UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import Any
+
+from bson.codec_options import CodecOptions
+from pymongo import AsyncMongoClient, ReadPreference, WriteConcern
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.read_concern import ReadConcern
+
+Document = dict[str, Any]
+Database = AsyncDatabase[Document]
+
+CODEC: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=UTC)
+
+
+def connect(uri: str, *, timeout_seconds: float = 10.0) -> AsyncMongoClient[Document]:
+    """A client for `uri`. Nothing is sent until the first operation, which fails after `timeout_seconds` without a server."""
+    return AsyncMongoClient(
+        uri,
+        tz_aware=True,
+        tzinfo=UTC,
+        appname="shoal",
+        serverSelectionTimeoutMS=int(timeout_seconds * 1000),
+    )
+
+
+def open_database(client: AsyncMongoClient[Document], name: str) -> Database:
+    """The database `name`, with Shoal's concerns for reading and writing whatever the URI says."""
+    return client.get_database(
+        name,
+        codec_options=CODEC,
+        read_preference=ReadPreference.PRIMARY,
+        write_concern=WriteConcern(w="majority", j=True),
+        read_concern=ReadConcern("majority"),
+    )

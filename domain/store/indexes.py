@@ -1,0 +1,139 @@
+"""Collections and indexes: made at start-up, each beside the query that it serves.
+
+Owns what must exist before the first request. Making what is there already is free; an index of the same name and another
+shape is an error that stops the start, never a silent difference. Contact queries always begin with the account, so
+every index on contacts does, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pymongo import IndexModel
+from pymongo.errors import CollectionInvalid
+
+from domain.store.client import Database
+from domain.store.server import ServerTraits
+
+CONTACTS = "contacts"
+DEFINITIONS = "definitions"
+FENCES = "fences"
+CHANGES = "changes"
+CHECKPOINTS = "checkpoints"
+OUTCOMES = "outcomes"
+
+OUTCOME_LIFETIME_SECONDS = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Index:
+    """An index, and the query that it serves."""
+
+    collection: str
+    keys: tuple[tuple[str, Any], ...]
+    serves: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def model(self) -> IndexModel:
+        return IndexModel(list(self.keys), **self.options)
+
+
+INDEXES = (
+    Index(
+        collection=CONTACTS,
+        keys=(("account", 1), ("_id", 1)),
+        serves="a page of an account's contacts, and the keyset cursor behind it: account, _id > last, sorted by _id",
+    ),
+    Index(
+        collection=CONTACTS,
+        keys=(("account", 1), ("key", 1)),
+        options={"unique": True, "partialFilterExpression": {"key": {"$exists": True}}},
+        serves="a contact by its key, upserts by key, and the promise that a key is unique in its account",
+    ),
+    Index(
+        collection=CONTACTS,
+        keys=(("account", 1), ("groups", 1)),
+        serves="members and size of a static group; stripping a deleted group from its contacts",
+    ),
+    Index(
+        collection=DEFINITIONS,
+        keys=(("account", 1), ("revision", 1)),
+        options={"unique": True},
+        serves="what has been defined since a revision; two writers cannot take one revision",
+    ),
+    Index(
+        collection=CHANGES,
+        keys=(("audience", 1), ("position", 1)),
+        serves="the log of one audience from a cursor on, its history into the past, its newest entry",
+    ),
+    Index(
+        collection=OUTCOMES,
+        keys=(("at", 1),),
+        options={"expireAfterSeconds": OUTCOME_LIFETIME_SECONDS},
+        serves="forgetting the outcome of a repeated mutation after a day",
+    ),
+)
+
+ATTRIBUTE_WILDCARD = Index(
+    collection=CONTACTS,
+    keys=(("account", 1), ("normal.$**", 1)),
+    options={"name": "account_normal_wildcard"},
+    serves="a rule's condition on any one field, without an index for each field",
+)
+
+
+def attribute_index(key: str) -> Index:
+    """The index for one field's values, where the server has no wildcard index."""
+    return Index(
+        collection=CONTACTS,
+        keys=(("account", 1), (f"normal.{key}", 1)),
+        serves=f"a rule's condition on the field {key}",
+    )
+
+
+async def prepare(database: Database, traits: ServerTraits) -> None:
+    """Make the collections (contacts with pre-images) and the indexes that are not there yet."""
+    existing = set(await database.list_collection_names())
+    for name in (CONTACTS, DEFINITIONS, FENCES, CHANGES, CHECKPOINTS, OUTCOMES):
+        options: dict[str, Any] = {}
+        if name == CONTACTS:
+            options["changeStreamPreAndPostImages"] = {"enabled": True}
+        if name in existing:
+            if options:
+                await database.command("collMod", name, **options)
+            continue
+        try:
+            await database.create_collection(name, **options)
+        except CollectionInvalid:
+            # Another process of the same start made it in between.
+            if options:
+                await database.command("collMod", name, **options)
+    await _create(database, INDEXES)
+    if traits.wildcard_indexes:
+        await _create(database, (ATTRIBUTE_WILDCARD,))
+
+
+async def prepare_attribute(database: Database, traits: ServerTraits, key: str) -> None:
+    """Make what a rule over this field needs: nothing where a wildcard index serves all fields.
+
+    MongoDB allows 64 indexes on a collection; the fallback stops at `MAX_ATTRIBUTE_INDEXES`, and rules over later fields
+    scan the account's contacts.
+    """
+    if traits.wildcard_indexes:
+        return
+    present = await database[CONTACTS].index_information()
+    if len(present) < MAX_ATTRIBUTE_INDEXES:
+        await _create(database, (attribute_index(key),))
+
+
+MAX_ATTRIBUTE_INDEXES = 40
+
+
+async def _create(database: Database, indexes: Iterable[Index]) -> None:
+    by_collection: dict[str, list[IndexModel]] = {}
+    for index in indexes:
+        by_collection.setdefault(index.collection, []).append(index.model())
+    for collection, models in by_collection.items():
+        await database[collection].create_indexes(models)

@@ -1,0 +1,173 @@
+"""The membership log: every opening, joining, leaving, redefinition and ending of every audience, one document each.
+
+Owns how entries are written and read; decides nothing. An entry's identifier is (audience, position) and follows from its
+cause, so writing the same entry again changes nothing, after a crash or by two engines at once. An entry carries the size
+of its audience after it: the opening was counted once, each further size follows from the one before, so that the size
+at any cursor is one indexed look-up. Cost of reading: the entries read, whatever the length of the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from bson import ObjectId
+from pymongo.errors import BulkWriteError
+
+from domain.store.client import Database, Document
+from domain.store.indexes import CHANGES
+from domain.store.scope import DUPLICATE
+
+MAX_INSERTS = 500
+
+
+class EntryKind(StrEnum):
+    OPENED = "opened"
+    REDEFINED = "redefined"
+    JOINED = "joined"
+    LEFT = "left"
+    ENDED = "ended"
+    RESET = "reset"
+
+
+MOVES = (EntryKind.JOINED, EntryKind.LEFT)
+
+
+class Reason(StrEnum):
+    """Why somebody joined or left."""
+
+    CONTACT_CREATED = "CONTACT_CREATED"
+    CONTACT_UPDATED = "CONTACT_UPDATED"
+    CONTACT_DELETED = "CONTACT_DELETED"
+    IMPORTED = "IMPORTED"
+    REPLIED = "REPLIED"
+    GROUP_EDITED = "GROUP_EDITED"
+    RULE_EDITED = "RULE_EDITED"
+    SETTINGS_CHANGED = "SETTINGS_CHANGED"
+    TIME_PASSED = "TIME_PASSED"
+    RECONCILED = "RECONCILED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEntry:
+    """One entry. `contact` and `reason` stand on joins and leaves, `version` on openings and redefinitions."""
+
+    account: str
+    audience: ObjectId
+    position: str
+    kind: EntryKind
+    at: datetime
+    size: int
+    reason: Reason | None = None
+    contact: ObjectId | None = None
+    version: int | None = None
+    because: str | None = None
+
+    def to_document(self) -> Document:
+        document: Document = {
+            "_id": f"{self.audience}:{self.position}",
+            "account": self.account,
+            "audience": self.audience,
+            "position": self.position,
+            "kind": self.kind.value,
+            "at": self.at,
+            "size": self.size,
+        }
+        for name in ("contact", "version", "because"):
+            if (value := getattr(self, name)) is not None:
+                document[name] = value
+        if self.reason is not None:
+            document["reason"] = self.reason.value
+        return document
+
+
+def read_entry(document: Document) -> LogEntry:
+    reason = document.get("reason")
+    return LogEntry(
+        account=document["account"],
+        audience=document["audience"],
+        position=document["position"],
+        kind=EntryKind(document["kind"]),
+        at=document["at"],
+        size=document["size"],
+        reason=None if reason is None else Reason(reason),
+        contact=document.get("contact"),
+        version=document.get("version"),
+        because=document.get("because"),
+    )
+
+
+class MembershipLog:
+    """The log of all audiences. Audience identifiers are global; callers look theirs up in their account first."""
+
+    def __init__(self, database: Database) -> None:
+        self._collection = database[CHANGES]
+
+    async def write(self, entries: Sequence[LogEntry]) -> None:
+        """Store entries; those that are there already stay as they are."""
+        for start in range(0, len(entries), MAX_INSERTS):
+            documents = [entry.to_document() for entry in entries[start : start + MAX_INSERTS]]
+            try:
+                await self._collection.insert_many(documents, ordered=False)
+            except BulkWriteError as error:
+                failures = (error.details or {}).get("writeErrors", [])
+                if not failures or any(failure["code"] != DUPLICATE for failure in failures):
+                    raise
+
+    async def read(
+        self, audience: ObjectId, *, after: str, upto: str, limit: int, kinds: Iterable[EntryKind] = EntryKind
+    ) -> list[LogEntry]:
+        """Entries in (after, upto], oldest first."""
+        return await self._read(audience, {"$gt": after, "$lte": upto}, 1, limit, kinds)
+
+    async def read_back(
+        self, audience: ObjectId, *, before: str, limit: int, kinds: Iterable[EntryKind], since: datetime | None = None
+    ) -> list[LogEntry]:
+        """Entries below `before`, newest first, none older than `since`."""
+        return await self._read(audience, {"$lt": before}, -1, limit, kinds, since)
+
+    async def _read(
+        self,
+        audience: ObjectId,
+        position: dict[str, str],
+        direction: int,
+        limit: int,
+        kinds: Iterable[EntryKind],
+        since: datetime | None = None,
+    ) -> list[LogEntry]:
+        query: dict[str, Any] = {"audience": audience, "position": position}
+        if set(kinds) != set(EntryKind):
+            query["kind"] = {"$in": [kind.value for kind in kinds]}
+        if since is not None:
+            query["at"] = {"$gte": since}
+        cursor = self._collection.find(query, sort=[("position", direction)], limit=limit)
+        return [read_entry(document) for document in await cursor.to_list()]
+
+    async def newest(self, audience: ObjectId, *, upto: str) -> LogEntry | None:
+        """The newest entry at or before `upto`: its size is the audience's size there."""
+        document = await self._collection.find_one(
+            {"audience": audience, "position": {"$lte": upto}}, sort=[("position", -1)]
+        )
+        return None if document is None else read_entry(document)
+
+    async def newest_of(self, audiences: Sequence[ObjectId]) -> dict[ObjectId, LogEntry]:
+        """The newest entry of each audience, in one command."""
+        cursor = await self._collection.aggregate(
+            [
+                {"$match": {"audience": {"$in": list(audiences)}}},
+                {"$sort": {"audience": -1, "position": -1}},
+                {"$group": {"_id": "$audience", "newest": {"$first": "$$ROOT"}}},
+            ]
+        )
+        return {document["_id"]: read_entry(document["newest"]) async for document in cursor}
+
+    async def last_reset(self, audience: ObjectId, *, after: str) -> LogEntry | None:
+        """The newest reset behind `after`: between the two the log cannot tell what happened."""
+        document = await self._collection.find_one(
+            {"audience": audience, "position": {"$gt": after}, "kind": EntryKind.RESET.value},
+            sort=[("position", -1)],
+        )
+        return None if document is None else read_entry(document)

@@ -1,0 +1,46 @@
+"""What the server under us can do: the one place that names where it differs from MongoDB.
+
+The rest of the code is written for MongoDB as documented and asks here where a server lacks a thing. Each trait says what
+is done instead. Held by `tests/domain/store/test_server.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from domain.store.client import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerTraits:
+    """Facts about one server, read once at start-up."""
+
+    name: str
+    version: str
+    wildcard_indexes: bool
+    """Compound wildcard indexes (MongoDB 7). Without them each field gets a plain index when it is made."""
+    shares_cluster_time_outside_transactions: bool
+    """Whether events that belong to no transaction may carry one cluster time (MongoDB 8, within one `insert_many`).
+
+    Where not, such an event is complete by itself and need not wait for its successor.
+    """
+
+
+async def inspect(database: Database) -> ServerTraits:
+    """Ask the server what it is, by `buildInfo`."""
+    info = await database.client.admin.command("buildInfo")
+    if "secantusVersion" in info:
+        return ServerTraits(
+            name="SecantusDB",
+            version=str(info["secantusVersion"]),
+            # It accepts the specification and indexes a field literally called `$**`.
+            wildcard_indexes=False,
+            shares_cluster_time_outside_transactions=False,
+        )
+    major = int(info["versionArray"][0])
+    return ServerTraits(
+        name="MongoDB",
+        version=str(info["version"]),
+        wildcard_indexes=major >= 7,
+        shares_cluster_time_outside_transactions=True,
+    )

@@ -1,0 +1,65 @@
+"""The store as a whole: one database, opened, inspected and prepared, and the ways into it.
+
+Owns who gets which collection: callers get theirs scoped to their account, the engine gets the log, the checkpoint and the
+stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+from domain.store import indexes, stream
+from domain.store.checkpoint import Checkpoints
+from domain.store.client import Database
+from domain.store.definitions import Definition, DefinitionLog, definitions_in_force
+from domain.store.fences import Fences
+from domain.store.log import MembershipLog
+from domain.store.scope import Scoped
+from domain.store.server import ServerTraits, inspect
+
+
+class Store:
+    """An opened database. Made by `open_store`."""
+
+    def __init__(self, database: Database, traits: ServerTraits) -> None:
+        self._database = database
+        self.traits = traits
+        self.log = MembershipLog(database)
+        self.checkpoints = Checkpoints(database)
+
+    def contacts(self, account: str) -> Scoped:
+        return Scoped(self._database[indexes.CONTACTS], account)
+
+    def definitions(self, account: str) -> DefinitionLog:
+        return DefinitionLog(Scoped(self._database[indexes.DEFINITIONS], account))
+
+    def outcomes(self, account: str) -> Scoped:
+        return Scoped(self._database[indexes.OUTCOMES], account)
+
+    def fences(self) -> Fences:
+        """The fences of a new writer."""
+        return Fences(self._database)
+
+    async def prepare_attribute(self, key: str) -> None:
+        """Make what rules over a new field need. See `indexes.prepare_attribute`."""
+        await indexes.prepare_attribute(self._database, self.traits, key)
+
+    async def ping(self) -> None:
+        """Raises a `pymongo.errors.PyMongoError` where the database does not answer."""
+        await self._database.client.admin.command("ping")
+
+    def follow(self, token: Mapping[str, Any] | None) -> AsyncGenerator[stream.StreamBatch, None]:
+        """The change stream over all accounts, for the engine."""
+        return stream.follow(self._database, self.traits, token)
+
+    async def definitions_in_force(self, revisions: Mapping[str, int] | None) -> dict[str, list[Definition]]:
+        """All accounts' definitions, for the engine."""
+        return await definitions_in_force(self._database, revisions)
+
+
+async def open_store(database: Database) -> Store:
+    """Inspect the server and make collections and indexes. Raises `pymongo.errors.PyMongoError` where it cannot."""
+    traits = await inspect(database)
+    await indexes.prepare(database, traits)
+    return Store(database, traits)

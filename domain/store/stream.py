@@ -1,0 +1,152 @@
+"""The one change stream: contacts, definitions and fences of the whole database, in the order of everything.
+
+Owns the cutting of the stream into batches of complete *moments*. A moment is all events of one cluster time; a
+transaction's events share one. A batch ends where nothing more is waiting, so that an event is handed on at once, and
+its token can be resumed from, as it never lies within a moment. Tokens are opaque: saved and given back, never compared.
+
+Pre-images are asked for, looked-up documents are not: a looked-up document may be later than the event.
+Held by `tests/domain/store/test_stream.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from bson import Timestamp
+from pymongo.asynchronous.change_stream import AsyncChangeStream
+from pymongo.errors import OperationFailure
+
+from domain.store.client import Database, Document
+from domain.store.indexes import CONTACTS, DEFINITIONS, FENCES
+from domain.store.server import ServerTraits
+
+HISTORY_LOST = frozenset({280, 286})
+"""ChangeStreamFatalError and ChangeStreamHistoryLost: the token is dead and must not be tried again."""
+
+ENDING = frozenset({"invalidate", "drop", "dropDatabase", "rename"})
+"""What ends a stream, or takes away what it told of."""
+
+MAX_BATCH_EVENTS = 1000
+AWAIT_MS = 100
+
+
+class HistoryLost(Exception):
+    """The stream cannot be continued from the token: what happened since can no longer be told by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """All events of one cluster time, in their order."""
+
+    time: Timestamp
+    events: list[Document]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamBatch:
+    """Complete moments, and the token after the last of them. Without moments: the token of a quiet stream."""
+
+    moments: list[Moment]
+    token: Mapping[str, Any]
+
+
+async def follow(
+    database: Database, traits: ServerTraits, token: Mapping[str, Any] | None
+) -> AsyncGenerator[StreamBatch, None]:
+    """The batches from `token` on, or from now; the first has no moments and says where the stream stands.
+
+    Raises `HistoryLost` where the server no longer has what follows the token, or the stream was invalidated.
+    """
+    pipeline = [
+        {
+            "$match": {
+                "$or": [
+                    {"ns.coll": {"$in": [CONTACTS, DEFINITIONS, FENCES]}},
+                    {"operationType": {"$in": sorted(ENDING)}},
+                ]
+            }
+        }
+    ]
+    try:
+        stream = await database.watch(
+            pipeline,
+            full_document_before_change="whenAvailable",
+            resume_after=token,
+            max_await_time_ms=AWAIT_MS,
+        )
+        async with stream:
+            if (start := stream.resume_token) is not None:
+                yield StreamBatch([], start)
+            async for batch in _batches(stream, traits):
+                yield batch
+    except OperationFailure as error:
+        if error.code in HISTORY_LOST:
+            raise HistoryLost(str(error)) from error
+        raise
+    except StopAsyncIteration as error:
+        raise HistoryLost("the server closed the stream") from error
+
+
+async def _batches(stream: AsyncChangeStream[Document], traits: ServerTraits) -> AsyncGenerator[StreamBatch, None]:
+    complete: list[Moment] = []
+    current: Moment | None = None
+    token: Mapping[str, Any] | None = stream.resume_token
+    count = 0
+    following = asyncio.ensure_future(stream.try_next())
+    try:
+        while True:
+            if not following.done():
+                # What is already here is taken without waiting; only an empty buffer makes the stream wait.
+                await asyncio.sleep(0)
+            if not following.done() and current is not None and _is_complete(current, token, traits):
+                complete.append(current)
+                current = None
+            if complete and current is None and token is not None:
+                if not following.done() or count >= MAX_BATCH_EVENTS:
+                    yield StreamBatch(complete, token)
+                    complete, count = [], 0
+            event = await following
+            if event is None:
+                if current is not None:
+                    complete.append(current)
+                    current = None
+                token = stream.resume_token
+                if token is not None:
+                    yield StreamBatch(complete, token)
+                    complete, count = [], 0
+            else:
+                if event["operationType"] in ENDING:
+                    raise HistoryLost(f"the stream was ended by {event['operationType']}")
+                time: Timestamp = event["clusterTime"]
+                if current is not None and current.time != time:
+                    complete.append(current)
+                    current = None
+                    if count >= MAX_BATCH_EVENTS and token is not None:
+                        # `token` is still that of the last event before this one.
+                        yield StreamBatch(complete, token)
+                        complete, count = [], 0
+                if current is None:
+                    current = Moment(time, [])
+                current.events.append(event)
+                count += 1
+                token = stream.resume_token
+            following = asyncio.ensure_future(stream.try_next())
+    finally:
+        following.cancel()
+        with suppress(asyncio.CancelledError, OperationFailure):
+            await following
+
+
+def _is_complete(moment: Moment, token: Mapping[str, Any] | None, traits: ServerTraits) -> bool:
+    """Whether no further event can carry this moment's cluster time, as far as can be told without waiting."""
+    last = moment.events[-1]
+    if token != last["_id"]:
+        # The stream's position is beyond the event: the server had no more to give at this time.
+        return True
+    if "txnNumber" in last:
+        return False
+    return last["operationType"] == "update" or not traits.shares_cluster_time_outside_transactions

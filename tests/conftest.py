@@ -1,0 +1,62 @@
+"""A real database for every test that asks for one.
+
+One server per worker, the product's own embedded one (not durable: speed), unless
+
+    SHOAL_TEST_MONGODB_URI   names a replica set to test against instead; every test makes a database of its own there
+    SHOAL_TEST_SERVER        names another server program with the flags of `secantusd-py`, such as `secantusd-rs`
+"""
+
+import os
+import secrets
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+import pytest
+from anyio.from_thread import start_blocking_portal
+from bson.codec_options import CodecOptions
+from pymongo import AsyncMongoClient, WriteConcern
+from pymongo.asynchronous.database import AsyncDatabase
+
+from domain.store import embedded
+
+_ON_UVLOOP = {"use_uvloop": True}
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    return "asyncio", _ON_UVLOOP
+
+
+@pytest.fixture(scope="session")
+def mongodb_uri() -> Iterator[str]:
+    """The address of a server that lives as long as the worker; on a loop of its own, so that no test shares one."""
+    if uri := os.environ.get("SHOAL_TEST_MONGODB_URI"):
+        yield uri
+        return
+    program = os.environ.get("SHOAL_TEST_SERVER")
+    with (
+        tempfile.TemporaryDirectory(prefix="shoal-test-") as directory,
+        start_blocking_portal("asyncio", _ON_UVLOOP) as portal,
+        portal.wrap_async_context_manager(
+            embedded.running(Path(directory), durable=False, server=[program] if program else None)
+        ) as server,
+    ):
+        yield server.uri
+
+
+@pytest.fixture
+async def database(mongodb_uri: str) -> AsyncIterator[AsyncDatabase[dict[str, Any]]]:
+    """An empty database of the test's own, gone after it."""
+    async with AsyncMongoClient[dict[str, Any]](mongodb_uri) as client:
+        name = f"shoal_test_{secrets.token_hex(6)}"
+        try:
+            yield client.get_database(
+                name,
+                codec_options=CodecOptions(tz_aware=True, tzinfo=UTC),
+                write_concern=WriteConcern(w="majority"),
+            )
+        finally:
+            await client.drop_database(name)
