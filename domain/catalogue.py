@@ -15,9 +15,10 @@ from typing import Any
 from bson import ObjectId
 
 from domain.audiences import Audience, Group, Segment
-from domain.fields import BUILT_IN_FIELDS, Field, FieldRegistry, FieldType, Settings, fold
+from domain.fields import Field, FieldRegistry, FieldType, Settings, fold
 from domain.rules.matcher import Matcher
-from domain.rules.tree import Rule, from_document, to_document
+from domain.rules.document import from_document, to_document
+from domain.rules.tree import Rule
 from domain.store.definitions import Definition, Kind
 
 
@@ -53,7 +54,7 @@ class Catalogue:
         self.account = account
         self.revision = 0
         self.settings = Settings()
-        self.fields = FieldRegistry(BUILT_IN_FIELDS)
+        self.fields = FieldRegistry()
         self.groups: dict[ObjectId, Group] = {}
         self.segments: dict[ObjectId, Segment] = {}
         self.field_versions: dict[str, int] = {}

@@ -21,7 +21,16 @@ from domain.fields.settings import Settings
 
 _WHOLE = re.compile(r"[+-]?(?:[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)")
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)?(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,4})?")
-_BOOLEANS = {"yes": True, "true": True, "1": True, "y": True, "no": False, "false": False, "0": False, "n": False}
+_BOOLEANS = {
+    "yes": True,
+    "true": True,
+    "1": True,
+    "y": True,
+    "no": False,
+    "false": False,
+    "0": False,
+    "n": False,
+}
 _DAY_ONLY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MOST_DIGITS = 1_000
 
@@ -56,7 +65,9 @@ def _number(text: str) -> int | float:
     if len(text) <= _MOST_DIGITS:
         if _WHOLE.fullmatch(text):
             return normal_number(int(text.replace(",", "")))
-        if _DECIMAL.fullmatch(text) and any(digit in text.lower().partition("e")[0] for digit in "0123456789"):
+        if _DECIMAL.fullmatch(text) and any(
+            digit in text.lower().partition("e")[0] for digit in "0123456789"
+        ):
             return normal_number(float(text.replace(",", "")))
     raise InvalidValue(f"“{text[:60]}” is not a number; one such as 1250.5 or 1,250.50 is wanted.")
 

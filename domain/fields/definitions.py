@@ -55,17 +55,23 @@ class Field:
                 path=("key",),
             )
         if self.key in RESERVED_KEYS:
-            raise InvalidField(f"“{self.key}” is reserved for the contact itself; choose another key.", path=("key",))
+            raise InvalidField(
+                f"“{self.key}” is reserved for the contact itself; choose another key.", path=("key",)
+            )
         if not fold(self.label) or len(self.label) > LONGEST_LABEL:
             raise InvalidField(f"A label of 1 to {LONGEST_LABEL} characters is wanted.", path=("label",))
         if self.options and self.type is not FieldType.CHOICE:
-            raise InvalidField(f"Only a choice has options; “{self.key}” is of type {self.type}.", path=("options",))
+            raise InvalidField(
+                f"Only a choice has options; “{self.key}” is of type {self.type}.", path=("options",)
+            )
         folded = [fold(option) for option in self.options]
         if "" in folded:
             raise InvalidField("An option cannot be empty.", path=("options", folded.index("")))
         for position, option in enumerate(folded):
             if option in folded[:position]:
-                raise InvalidField(f"The option “{self.options[position]}” is there twice.", path=("options", position))
+                raise InvalidField(
+                    f"The option “{self.options[position]}” is there twice.", path=("options", position)
+                )
 
 
 BUILT_IN_FIELDS = (
@@ -125,7 +131,8 @@ def unknown_field_message(key: str, known: Iterable[str]) -> str:
 def field_key(header: str, taken: AbstractSet[str] = frozenset()) -> str:
     """The key that a column of this header gets beside the keys already `taken`: `Contact Form` -> `contact_form`.
 
-    A taken or reserved key gets the first free number from `_2` on. A header without any letter or digit of ASCII becomes `field`.
+    A taken or reserved key gets the first free number from `_2` on. A header without any ASCII letter or digit becomes
+    `field`.
     """
     stem = re.sub(r"[^a-z0-9]+", "_", header[: 2 * LONGEST_KEY].lower()).strip("_")
     stem = stem[: LONGEST_KEY - 10].rstrip("_") or "field"

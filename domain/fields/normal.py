@@ -95,7 +95,9 @@ def _tags_entry(value: Any) -> Entry | None:
         if folded:
             spelled.setdefault(folded, tag)
     if len(spelled) > MOST_TAGS:
-        raise InvalidValue(f"{len(spelled):,} tags are too many; a contact's field holds {MOST_TAGS:,} at most.")
+        raise InvalidValue(
+            f"{len(spelled):,} tags are too many; a contact's field holds {MOST_TAGS:,} at most."
+        )
     return Entry(entered=list(spelled.values()), normal=sorted(spelled)) if spelled else None
 
 
@@ -113,7 +115,9 @@ def normal_text(text: str) -> str:
         try:
             folded.encode()
         except UnicodeEncodeError:
-            raise InvalidValue("This text holds half a character (a lone surrogate), which cannot be stored.") from None
+            raise InvalidValue(
+                "This text holds half a character (a lone surrogate), which cannot be stored."
+            ) from None
     return folded
 
 
@@ -180,10 +184,15 @@ def normal_date(value: Any) -> str:
 
 
 def normal_datetime(value: Any, *, zone: Any = None) -> datetime:
-    """The UTC instant in milliseconds (cut off, not rounded). Without an offset it is read in `zone`, or refused where that is None."""
+    """The UTC instant in milliseconds, cut off and not rounded.
+
+    Without an offset it is read in `zone`, or refused where that is None.
+    """
     found = _DATETIME.fullmatch(value) if isinstance(value, str) else None
     if found is None:
-        raise InvalidValue(f"{_shown(value)} is not a point in time; one such as 2026-05-03T10:00:00+02:00 is wanted.")
+        raise InvalidValue(
+            f"{_shown(value)} is not a point in time; one such as 2026-05-03T10:00:00+02:00 is wanted."
+        )
     *numbers, fraction, offset = found.groups()
     year, month, day, hour, minute, second = (int(number or 0) for number in numbers)
     if offset is None and zone is None:

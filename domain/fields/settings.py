@@ -54,7 +54,8 @@ class Settings:
             )
         if self.region not in phonenumbers.SUPPORTED_REGIONS:
             raise InvalidValue(
-                f"“{self.region[:100]}” is no region; a two-letter country code is wanted, such as US.", path=("region",)
+                f"“{self.region[:100]}” is no region; a two-letter country code is wanted, such as US.",
+                path=("region",),
             )
 
     @property

@@ -1,7 +1,6 @@
 """Freshness: waiting until what this process tells includes everything that was committed before now.
 
-Owns the fences of a process that serves. Whoever asks while a fence is under way shares the next one, so that any number
-of requests costs one small write at a time.
+Owns the fences of a process that serves. Any number of requests at once share a fence, one small write at a time.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ import asyncio
 
 from domain.errors import Unavailable
 from domain.membership.hub import Hub
+from domain.rounds import Rounds
 from domain.store.fences import Fences
 
 TIMEOUT_SECONDS = 15.0
@@ -21,24 +21,19 @@ class Freshness:
     def __init__(self, fences: Fences, hub: Hub) -> None:
         self._fences = fences
         self._hub = hub
-        self._writing = asyncio.Lock()
-        self._next: asyncio.Task[None] | None = None
+        self._rounds = Rounds(self._pass_fence)
 
     async def reach_now(self) -> None:
         """Return when the hub has everything that was committed before this call. Raises `Unavailable` after 15 seconds."""
-        if self._next is None:
-            self._next = asyncio.create_task(self._round())
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                await asyncio.shield(self._next)
+                await self._rounds.join()
         except TimeoutError:
             raise Unavailable("The engine does not answer at the moment. Try again in a few seconds.") from None
 
-    async def _round(self) -> None:
-        async with self._writing:
-            self._next = None
-            number = await self._fences.mark()
-            await self._hub.until_fence(self._fences.writer, number)
+    async def _pass_fence(self) -> None:
+        number = await self._fences.mark()
+        await self._hub.until_fence(self._fences.writer, number)
 
     async def close(self) -> None:
         """Leave no fence behind."""

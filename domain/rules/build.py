@@ -38,8 +38,8 @@ from domain.rules.tree import (
     within,
 )
 
-# The longest part of a text that can be looked for. Escaped it stays below the 1,000 characters of a pattern that every server
-# known to us takes.
+# The longest part of a text that can be looked for. Escaped, it stays below 1,000 characters, the longest pattern that
+# every known server takes (MongoDB itself takes more).
 LONGEST_PART = 400
 
 # How deep input may be nested before it is normalised: well above any depth that a rule may have, well below Python's own limit.
@@ -71,6 +71,8 @@ class UnboundCondition:
     operands: Sequence[Any] = ()
     include_missing: bool | None = None
     place: Place = Place()
+    operand_places: Sequence[Place] = ()
+    """Where each operand stands, if that does not follow from `place`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +114,9 @@ class _Binding:
 
     def rule(self, unbound: Unbound, depth: int) -> Rule:
         if depth > DEEPEST_INPUT:
-            raise LimitExceeded(f"A rule is nested to a depth of {self.limits.depth} at most; this one goes deeper.")
+            raise LimitExceeded(
+                f"A rule is nested to a depth of {self.limits.depth} at most; this one goes deeper."
+            )
         match unbound:
             case UnboundCondition():
                 return self.condition(unbound)
@@ -129,7 +133,9 @@ class _Binding:
     def condition(self, unbound: UnboundCondition) -> Condition:
         self.met += 1
         if self.met > self.limits.conditions:
-            raise LimitExceeded(f"A rule has {self.limits.conditions:,} conditions at most; this one has more.")
+            raise LimitExceeded(
+                f"A rule has {self.limits.conditions:,} conditions at most; this one has more."
+            )
         field, subject = self.subject(unbound)
         row = unbound.operator.value
         if subject.type not in row.types:
@@ -137,7 +143,9 @@ class _Binding:
             message = f"“{unbound.field}” is of type {subject.type}, which does not have “{row.words}”. It has: {those}."
             raise _refused(unbound.place / "operator", InvalidRule(message))
         if unbound.include_missing is not None and not row.negative:
-            message = f"“{row.words}” never includes missing values; only a negative operator can say which it is."
+            message = (
+                f"“{row.words}” never includes missing values; only a negative operator can say which it is."
+            )
             raise _refused(unbound.place / "includeMissing", InvalidRule(message))
         return Condition(
             subject=subject,
@@ -159,7 +167,9 @@ class _Binding:
         given, row = unbound.operands, unbound.operator.value
         place = unbound.place / "operands"
         if row.shape is Shape.MANY and not given:
-            raise _refused(place, InvalidRule(f"“{row.words}” wants at least one value; an empty list means nothing."))
+            raise _refused(
+                place, InvalidRule(f"“{row.words}” wants at least one value; an empty list means nothing.")
+            )
         if len(given) > self.limits.operands:
             message = f"A list has {self.limits.operands:,} values at most; this one has {len(given):,}."
             raise _refused(place, LimitExceeded(message))
@@ -167,9 +177,11 @@ class _Binding:
             wanted = ("no value", "one value", "two values")[_COUNTS[row.shape]]
             raise _refused(place, InvalidRule(f"“{row.words}” wants {wanted}; {len(given)} are here."))
         # One value that is said twice is said once, where it was said first.
+        places = unbound.operand_places or [place / position for position in range(len(given))]
         bound = tuple(
             dict.fromkeys(
-                self.operand(row.reads, operand, field, place / position) for position, operand in enumerate(given)
+                self.operand(row.reads, operand, field, where)
+                for operand, where in zip(given, places, strict=True)
             )
         )
         if row.shape is Shape.TWO:
@@ -197,7 +209,9 @@ class _Binding:
             field = replace(field, type=FieldType.TEXT)
         entry = normalize(field, given, self.settings)
         if entry is None:
-            raise InvalidValue("A value is wanted here; for the lack of one there are “is empty” and “is not empty”.")
+            raise InvalidValue(
+                "A value is wanted here; for the lack of one there are “is empty” and “is not empty”."
+            )
         if isinstance(entry.normal, list):
             raise TypeError("a single operand has a single normal form")
         return entry.normal
@@ -233,11 +247,15 @@ def _part(given: Any, field: Field | None) -> str:
     if field is not None and field.type is FieldType.PHONE:
         part = re.sub(r"[\s().\-/]", "", part)
         if not re.fullmatch(r"\+?[0-9]*", part):
-            raise InvalidValue("A part of a phone number such as +1202 or 3441 is wanted: digits, with “+” before the first.")
+            raise InvalidValue(
+                "A part of a phone number such as +1202 or 3441 is wanted: digits, with “+” before the first."
+            )
     if not part:
         raise InvalidValue("A text that is not empty is wanted here.")
     if len(part) > LONGEST_PART:
-        raise LimitExceeded(f"A part of a text has {LONGEST_PART} characters at most; this one has {len(part):,}.")
+        raise LimitExceeded(
+            f"A part of a text has {LONGEST_PART} characters at most; this one has {len(part):,}."
+        )
     return part
 
 

@@ -1,7 +1,7 @@
 """A rule as a document, for storage: JSON- and BSON-safe, and exactly the same rule when read back.
 
-Owns this one form. It needs no registry: a condition carries its path and type. Refuses, by `InvalidRule`, a document that this
-version does not know how to read, rather than guess at it.
+Owns this one form. It needs no registry: a condition carries its path and type. Refuses, by `InvalidRule`, a document
+that this version does not know how to read, rather than guess at it.
 
 Invariant: `from_document(to_document(rule)) == rule`, through JSON and BSON. Held by `tests/domain/rules/test_document.py`.
 """
@@ -33,7 +33,7 @@ from domain.rules.tree import (
 # Far beyond any limit that an account can have, and far below the depth at which Python or the database gives up.
 _DEEPEST = 60
 
-_COUNTS = {Shape.NONE: range(0, 1), Shape.ONE: range(1, 2), Shape.TWO: range(2, 3), Shape.MANY: range(1, 2**31)}
+_COUNTS = {Shape.NONE: range(1), Shape.ONE: range(1, 2), Shape.TWO: range(2, 3), Shape.MANY: range(1, 2**31)}
 
 
 def to_document(rule: Rule) -> dict[str, Any]:
@@ -87,17 +87,23 @@ def _read(document: Any, depth: int) -> Rule:
                 "includeMissing": None | bool() as include_missing,
             }
         }:
-            return _condition(path, type_, operator, operands, include_missing)
+            return _condition(
+                path=path, type_=type_, name=operator, stored=operands, include_missing=include_missing
+            )
         case _:
             raise InvalidRule("This stored rule has a part that is none of all, any, not and where.")
 
 
-def _condition(path: str, type_: str, name: str, stored: list[Any], include_missing: bool | None) -> Condition:
+def _condition(
+    *, path: str, type_: str, name: str, stored: list[Any], include_missing: bool | None
+) -> Condition:
     try:
         subject = Subject(path=path, type=FieldType(type_))
         operator = Operator[name]
     except (ValueError, KeyError):
-        raise InvalidRule(f"This stored rule uses “{name}” on “{type_}”, one of which is unknown here.") from None
+        raise InvalidRule(
+            f"This stored rule uses “{name}” on “{type_}”, one of which is unknown here."
+        ) from None
     row = operator.value
     if (
         not (subject.is_field or subject in (CREATED, UPDATED))

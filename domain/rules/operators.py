@@ -10,14 +10,11 @@ every row.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any
-
 from domain.fields import FieldType
 from domain.rules import readings
-from domain.rules.readings import Operands, Test
+from domain.rules.readings import PredicateReading, QueryReading
 
 
 class Shape(Enum):
@@ -41,8 +38,8 @@ class Reads(Enum):
 class Row:
     """One operator.
 
-    `query` gives the document that stands under the condition's path, `predicate` the test of the value stored there (None: nothing
-    is). Both read a negative operator as including missing values; excluding them is the back ends' addition.
+    `query` gives the document that stands under the condition's path, `predicate` the test of the value stored there. Both
+    read a negative operator as including missing values; excluding them is the back ends' addition.
     """
 
     words: str
@@ -50,8 +47,8 @@ class Row:
     shape: Shape
     reads: Reads = Reads.VALUE
     negative: bool = False
-    query: Callable[[FieldType, Operands], dict[str, Any]]
-    predicate: Callable[[FieldType, Operands], Test]
+    query: QueryReading
+    predicate: PredicateReading
     doc: str
 
 
@@ -73,7 +70,7 @@ class Operator(Enum):
         words="is empty",
         types=_ALL,
         shape=Shape.NONE,
-        query=lambda type_, operands: {"$eq": None},
+        query=readings.null_under("$eq"),
         predicate=readings.is_missing,
         doc="The contact has no value in this field.",
     )
@@ -81,7 +78,7 @@ class Operator(Enum):
         words="is not empty",
         types=_ALL,
         shape=Shape.NONE,
-        query=lambda type_, operands: {"$ne": None},
+        query=readings.null_under("$ne"),
         predicate=readings.is_there,
         doc="The contact has a value in this field.",
     )
@@ -89,7 +86,7 @@ class Operator(Enum):
         words="is",
         types=_COMPARED,
         shape=Shape.ONE,
-        query=lambda type_, operands: {"$eq": operands[0]},
+        query=readings.first_under("$eq"),
         predicate=readings.equal_to_any,
         doc="The value is this one.",
     )
@@ -98,7 +95,7 @@ class Operator(Enum):
         types=_COMPARED,
         shape=Shape.ONE,
         negative=True,
-        query=lambda type_, operands: {"$ne": operands[0]},
+        query=readings.first_under("$ne"),
         predicate=readings.denied(readings.equal_to_any),
         doc="The value is another one, or missing.",
     )
@@ -106,7 +103,7 @@ class Operator(Enum):
         words="is any of",
         types=_LISTED,
         shape=Shape.MANY,
-        query=lambda type_, operands: {"$in": list(operands)},
+        query=readings.all_under("$in"),
         predicate=readings.equal_to_any,
         doc="The value is one of these.",
     )
@@ -115,7 +112,7 @@ class Operator(Enum):
         types=_LISTED,
         shape=Shape.MANY,
         negative=True,
-        query=lambda type_, operands: {"$nin": list(operands)},
+        query=readings.all_under("$nin"),
         predicate=readings.denied(readings.equal_to_any),
         doc="The value is none of these, or missing.",
     )
@@ -124,7 +121,7 @@ class Operator(Enum):
         types=_PLAIN,
         shape=Shape.ONE,
         reads=Reads.PART,
-        query=lambda type_, operands: {"$regex": readings.contains_pattern(operands[0])},
+        query=readings.contains_query,
         predicate=readings.contains,
         doc="The value has this text in it.",
     )
@@ -134,7 +131,7 @@ class Operator(Enum):
         shape=Shape.ONE,
         reads=Reads.PART,
         negative=True,
-        query=lambda type_, operands: {"$not": {"$regex": readings.contains_pattern(operands[0])}},
+        query=readings.negated(readings.contains_query),
         predicate=readings.denied(readings.contains),
         doc="The value does not have this text in it, or is missing.",
     )
@@ -153,7 +150,7 @@ class Operator(Enum):
         shape=Shape.ONE,
         reads=Reads.PART,
         negative=True,
-        query=lambda type_, operands: {"$not": readings.starts_query(type_, operands)},
+        query=readings.negated(readings.starts_query),
         predicate=readings.denied(readings.starts),
         doc="The value does not begin with this text, or is missing.",
     )
@@ -162,7 +159,7 @@ class Operator(Enum):
         types=_PLAIN,
         shape=Shape.ONE,
         reads=Reads.PART,
-        query=lambda type_, operands: {"$regex": readings.ends_pattern(operands[0])},
+        query=readings.ends_query,
         predicate=readings.ends,
         doc="The value ends with this text.",
     )
@@ -172,7 +169,7 @@ class Operator(Enum):
         shape=Shape.ONE,
         reads=Reads.PART,
         negative=True,
-        query=lambda type_, operands: {"$not": {"$regex": readings.ends_pattern(operands[0])}},
+        query=readings.negated(readings.ends_query),
         predicate=readings.denied(readings.ends),
         doc="The value does not end with this text, or is missing.",
     )
@@ -181,7 +178,7 @@ class Operator(Enum):
         types=_EMAIL,
         shape=Shape.MANY,
         reads=Reads.DOMAIN,
-        query=lambda type_, operands: {"$in": readings.domain_patterns(operands)},
+        query=readings.domains_under("$in"),
         predicate=readings.ends_in_domain,
         doc="What stands behind the address's @ is one of these domains. A subdomain is another domain.",
     )
@@ -191,7 +188,7 @@ class Operator(Enum):
         shape=Shape.MANY,
         reads=Reads.DOMAIN,
         negative=True,
-        query=lambda type_, operands: {"$nin": readings.domain_patterns(operands)},
+        query=readings.domains_under("$nin"),
         predicate=readings.denied(readings.ends_in_domain),
         doc="What stands behind the address's @ is none of these domains, or the address is missing.",
     )
@@ -199,7 +196,7 @@ class Operator(Enum):
         words="<",
         types=_NUMBER,
         shape=Shape.ONE,
-        query=lambda type_, operands: {"$lt": operands[0]},
+        query=readings.first_under("$lt"),
         predicate=readings.below,
         doc="The number is less than this.",
     )
@@ -207,7 +204,7 @@ class Operator(Enum):
         words="<=",
         types=_NUMBER,
         shape=Shape.ONE,
-        query=lambda type_, operands: {"$lte": operands[0]},
+        query=readings.first_under("$lte"),
         predicate=readings.at_most,
         doc="The number is this or less.",
     )
@@ -215,7 +212,7 @@ class Operator(Enum):
         words=">",
         types=_NUMBER,
         shape=Shape.ONE,
-        query=lambda type_, operands: {"$gt": operands[0]},
+        query=readings.first_under("$gt"),
         predicate=readings.above,
         doc="The number is more than this.",
     )
@@ -223,7 +220,7 @@ class Operator(Enum):
         words=">=",
         types=_NUMBER,
         shape=Shape.ONE,
-        query=lambda type_, operands: {"$gte": operands[0]},
+        query=readings.first_under("$gte"),
         predicate=readings.at_least,
         doc="The number is this or more.",
     )
@@ -239,7 +236,7 @@ class Operator(Enum):
         words="on",
         types=_DATE,
         shape=Shape.ONE,
-        query=lambda type_, operands: {"$eq": operands[0]},
+        query=readings.first_under("$eq"),
         predicate=readings.equal_to_any,
         doc="The date is this one.",
     )
@@ -248,7 +245,7 @@ class Operator(Enum):
         types=_DATE,
         shape=Shape.ONE,
         negative=True,
-        query=lambda type_, operands: {"$ne": operands[0]},
+        query=readings.first_under("$ne"),
         predicate=readings.denied(readings.equal_to_any),
         doc="The date is another one, or missing.",
     )
@@ -256,7 +253,7 @@ class Operator(Enum):
         words="before",
         types=_DATE | _DATETIME,
         shape=Shape.ONE,
-        query=lambda type_, operands: {"$lt": operands[0]},
+        query=readings.first_under("$lt"),
         predicate=readings.below,
         doc="The value lies before this.",
     )
@@ -264,7 +261,7 @@ class Operator(Enum):
         words="after",
         types=_DATE | _DATETIME,
         shape=Shape.ONE,
-        query=lambda type_, operands: {"$gt": operands[0]},
+        query=readings.first_under("$gt"),
         predicate=readings.above,
         doc="The value lies after this.",
     )
@@ -272,7 +269,7 @@ class Operator(Enum):
         words="on or before",
         types=_DATE,
         shape=Shape.ONE,
-        query=lambda type_, operands: {"$lte": operands[0]},
+        query=readings.first_under("$lte"),
         predicate=readings.at_most,
         doc="The date is this one or an earlier one.",
     )
@@ -280,7 +277,7 @@ class Operator(Enum):
         words="on or after",
         types=_DATE,
         shape=Shape.ONE,
-        query=lambda type_, operands: {"$gte": operands[0]},
+        query=readings.first_under("$gte"),
         predicate=readings.at_least,
         doc="The date is this one or a later one.",
     )
@@ -288,7 +285,7 @@ class Operator(Enum):
         words="at or before",
         types=_DATETIME,
         shape=Shape.ONE,
-        query=lambda type_, operands: {"$lte": operands[0]},
+        query=readings.first_under("$lte"),
         predicate=readings.at_most,
         doc="The point in time is this one or an earlier one.",
     )
@@ -296,7 +293,7 @@ class Operator(Enum):
         words="at or after",
         types=_DATETIME,
         shape=Shape.ONE,
-        query=lambda type_, operands: {"$gte": operands[0]},
+        query=readings.first_under("$gte"),
         predicate=readings.at_least,
         doc="The point in time is this one or a later one.",
     )
@@ -304,7 +301,7 @@ class Operator(Enum):
         words="has any of",
         types=_TAGS,
         shape=Shape.MANY,
-        query=lambda type_, operands: {"$in": list(operands)},
+        query=readings.all_under("$in"),
         predicate=readings.equal_to_any,
         doc="At least one of these tags is there.",
     )
@@ -312,7 +309,7 @@ class Operator(Enum):
         words="has all of",
         types=_TAGS,
         shape=Shape.MANY,
-        query=lambda type_, operands: {"$all": list(operands)},
+        query=readings.all_under("$all"),
         predicate=readings.has_every,
         doc="Every one of these tags is there.",
     )
@@ -321,7 +318,7 @@ class Operator(Enum):
         types=_TAGS,
         shape=Shape.MANY,
         negative=True,
-        query=lambda type_, operands: {"$nin": list(operands)},
+        query=readings.all_under("$nin"),
         predicate=readings.denied(readings.equal_to_any),
         doc="Not one of these tags is there, or there are no tags at all.",
     )
@@ -330,7 +327,7 @@ class Operator(Enum):
         types=_TAGS,
         shape=Shape.MANY,
         negative=True,
-        query=lambda type_, operands: {"$not": {"$all": list(operands)}},
+        query=readings.negated(readings.all_under("$all")),
         predicate=readings.denied(readings.has_every),
         doc="At least one of these tags is not there, or there are no tags at all.",
     )

@@ -1,8 +1,8 @@
 """The first reading of a rule: a MongoDB query document.
 
-Owns only how conditions are put together; what each one means is in `operators.py`. Uses documented MongoDB behaviour alone, and
-leaves out the account: the store puts it on top. Keeps what it can at the top level under the plain path, because some
-servers use no index beside a key that begins with `$`.
+Owns only how conditions are put together; what each one means is in `operators.py`. Uses documented MongoDB behaviour
+alone, and leaves out the account: the store puts it on top. Keeps what it can at the top level under the plain path,
+because some servers use no index beside a key that begins with `$`.
 
 Invariant: finds exactly the contacts that `to_predicate` accepts. Held by `tests/domain/rules/test_two_readings.py`.
 """

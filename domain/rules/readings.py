@@ -1,10 +1,11 @@
 """The pieces of which the operators' two readings are made.
 
-Owns how one stored value is judged in Python exactly as the database judges it: a value of another BSON type never matches
-(`true` is no number), and where a list is stored, each of its elements is asked. Numbers compare by value across int64 and
-double. The values are those of the normal form; others, such as Decimal128, are nobody's.
+Owns, side by side, what is asked of the database and how one stored value is judged in Python. The database's ways are followed:
+a value of another BSON type never matches (`true` is no number), and where a list is stored, each of its elements is
+asked. Numbers compare by value across int64 and double. The values are those of the normal form; others, such as
+Decimal128, are nobody's.
 
-Invariant: each function here and the query document beside it in `operators.py` accept the same values. Held by
+Invariant: the two readings that a row of `operators.py` puts together accept the same values. Held by
 `tests/domain/rules/test_two_readings.py`.
 """
 
@@ -21,11 +22,24 @@ from domain.fields import FieldType
 
 Operand = str | int | float | bool | datetime
 Operands = tuple[Operand, ...]
+
+QueryReading = Callable[[FieldType, Operands], dict[str, Any]]
+"""From the subject's type and the operands to the document under the subject's path."""
+
 Test = Callable[[Any], bool]
 """Judges what is stored under the path; None where nothing is."""
 
-Accepts = Callable[[Any], object]
+PredicateReading = Callable[[FieldType, Operands], Test]
+
+_Accepts = Callable[[Any], object]
 """Judges one value of the right type; only the truth of its answer counts."""
+
+
+# ---- how a stored value is judged ----------------------------------------------------------------------------------
+
+
+def _is_text(value: Any) -> bool:
+    return value.__class__ is str
 
 
 def _is_number(value: Any) -> bool:
@@ -40,10 +54,6 @@ def _is_datetime(value: Any) -> bool:
     return isinstance(value, datetime)
 
 
-def _is_text(value: Any) -> bool:
-    return value.__class__ is str
-
-
 def _type_check(type_: FieldType) -> Callable[[Any], bool]:
     match type_:
         case FieldType.NUMBER:
@@ -56,7 +66,7 @@ def _type_check(type_: FieldType) -> Callable[[Any], bool]:
             return _is_text
 
 
-def accepted(type_: FieldType, accepts: Accepts) -> Test:
+def _accepted(type_: FieldType, accepts: _Accepts) -> Test:
     """A value of the type that is accepted, or a list with such a value in it."""
     if (fits := _type_check(type_)) is _is_text:
 
@@ -76,10 +86,10 @@ def accepted(type_: FieldType, accepts: Accepts) -> Test:
     return test
 
 
-def accepted_by_both(type_: FieldType, lower: Accepts, upper: Accepts) -> Test:
+def _accepted_by_both(type_: FieldType, lower: _Accepts, upper: _Accepts) -> Test:
     """Accepted by both; where a list is stored, the database lets another element satisfy each."""
     fits = _type_check(type_)
-    lower_test, upper_test = accepted(type_, lower), accepted(type_, upper)
+    lower_test, upper_test = _accepted(type_, lower), _accepted(type_, upper)
 
     def test(value: Any) -> bool:
         if fits(value):
@@ -89,7 +99,10 @@ def accepted_by_both(type_: FieldType, lower: Accepts, upper: Accepts) -> Test:
     return test
 
 
-def denied(predicate: Callable[[FieldType, Operands], Test]) -> Callable[[FieldType, Operands], Test]:
+# ---- negation ------------------------------------------------------------------------------------------------------
+
+
+def denied(predicate: PredicateReading) -> PredicateReading:
     """The opposite of a positive reading; it holds where nothing is stored."""
 
     def build(type_: FieldType, operands: Operands) -> Test:
@@ -99,53 +112,74 @@ def denied(predicate: Callable[[FieldType, Operands], Test]) -> Callable[[FieldT
     return build
 
 
+def negated(query: QueryReading) -> QueryReading:
+    """The opposite of a positive reading; it finds what has nothing stored."""
+    return lambda type_, operands: {"$not": query(type_, operands)}
+
+
+# ---- missing or not ------------------------------------------------------------------------------------------------
+
+
+def null_under(key: str) -> QueryReading:
+    return lambda _type, _operands: {key: None}
+
+
 def missing(value: Any) -> bool:
     """Whether the database's `{path: null}` matches: nothing stored, null, or a list with null in it."""
     return value is None or (value.__class__ is list and None in value)
 
 
-def is_missing(type_: FieldType, operands: Operands) -> Test:
+def is_missing(_type: FieldType, _operands: Operands) -> Test:
     return missing
 
 
-def is_there(type_: FieldType, operands: Operands) -> Test:
+def is_there(_type: FieldType, _operands: Operands) -> Test:
     return lambda value: not missing(value)
+
+
+# ---- equality ------------------------------------------------------------------------------------------------------
+
+
+def first_under(key: str) -> QueryReading:
+    return lambda _type, operands: {key: operands[0]}
+
+
+def all_under(key: str) -> QueryReading:
+    return lambda _type, operands: {key: list(operands)}
 
 
 def equal_to_any(type_: FieldType, operands: Operands) -> Test:
     # A set compares numbers by value, and the type check keeps true apart from 1.
-    return accepted(type_, frozenset(operands).__contains__)
+    return _accepted(type_, frozenset(operands).__contains__)
 
 
-def has_every(type_: FieldType, operands: Operands) -> Test:
+def has_every(_type: FieldType, operands: Operands) -> Test:
     wanted = frozenset(operands)
-    return lambda value: wanted.issubset(_texts(value))
+
+    def test(value: Any) -> bool:
+        parts = value if value.__class__ is list else (value,)
+        return wanted.issubset([part for part in parts if part.__class__ is str])
+
+    return test
 
 
-def _texts(value: Any) -> list[str]:
-    return [part for part in (value if value.__class__ is list else (value,)) if part.__class__ is str]
+# ---- order ---------------------------------------------------------------------------------------------------------
 
 
 def below(type_: FieldType, operands: Operands) -> Test:
-    return accepted(type_, partial(operator.gt, operands[0]))
+    return _accepted(type_, partial(operator.gt, operands[0]))
 
 
 def at_most(type_: FieldType, operands: Operands) -> Test:
-    return accepted(type_, partial(operator.ge, operands[0]))
+    return _accepted(type_, partial(operator.ge, operands[0]))
 
 
 def above(type_: FieldType, operands: Operands) -> Test:
-    return accepted(type_, partial(operator.lt, operands[0]))
+    return _accepted(type_, partial(operator.lt, operands[0]))
 
 
 def at_least(type_: FieldType, operands: Operands) -> Test:
-    return accepted(type_, partial(operator.le, operands[0]))
-
-
-def between(type_: FieldType, operands: Operands) -> Test:
-    start, end = operands
-    ends = operator.gt if type_ is FieldType.DATETIME else operator.ge
-    return accepted_by_both(type_, partial(operator.le, start), partial(ends, end))
+    return _accepted(type_, partial(operator.le, operands[0]))
 
 
 def between_query(type_: FieldType, operands: Operands) -> dict[str, Any]:
@@ -154,24 +188,48 @@ def between_query(type_: FieldType, operands: Operands) -> dict[str, Any]:
     return {"$gte": start, "$lt" if type_ is FieldType.DATETIME else "$lte": end}
 
 
+def between(type_: FieldType, operands: Operands) -> Test:
+    start, end = operands
+    keeps = operator.gt if type_ is FieldType.DATETIME else operator.ge
+    return _accepted_by_both(type_, partial(operator.le, start), partial(keeps, end))
+
+
+# ---- parts of a text -----------------------------------------------------------------------------------------------
+
+# Exactly what PCRE2 reads as more than itself outside of brackets. A backslash before one of these means the character
+# itself in PCRE2, in Python's `re` and in Rust's `regex`; before others, such as `<`, it does not everywhere.
+_ESCAPES = str.maketrans({character: f"\\{character}" for character in "\\^$.|?*+()[]{}"})
+
+# The end of the text. `$` would also stop before a closing line feed, and `\z` is not known to every server's dialect.
+_END = r"(?![\s\S])"
+
+
+def _escaped(part: Operand) -> str:
+    return str(part).translate(_ESCAPES)
+
+
+def contains_query(_type: FieldType, operands: Operands) -> dict[str, Any]:
+    return {"$regex": _escaped(operands[0])}
+
+
 def contains(type_: FieldType, operands: Operands) -> Test:
     part = operands[0]
-    return accepted(type_, lambda value: part in value)
+    return _accepted(type_, lambda value: part in value)
+
+
+def starts_query(_type: FieldType, operands: Operands) -> dict[str, Any]:
+    """A range and no regular expression: every server can answer it from an index."""
+    start = str(operands[0])
+    after = _first_after(start)
+    return {"$gte": start} if after is None else {"$gte": start, "$lt": after}
 
 
 def starts(type_: FieldType, operands: Operands) -> Test:
     start = str(operands[0])
     after = _first_after(start)
-    # Two bounds, as in the query, so that both say the same about a list.
-    upper: Accepts = (lambda value: True) if after is None else partial(operator.gt, after)
-    return accepted_by_both(type_, partial(operator.le, start), upper)
-
-
-def starts_query(type_: FieldType, operands: Operands) -> dict[str, Any]:
-    """A range and no regular expression: every server can answer it from an index."""
-    start = str(operands[0])
-    after = _first_after(start)
-    return {"$gte": start} if after is None else {"$gte": start, "$lt": after}
+    if after is None:
+        return _accepted(type_, partial(operator.le, start))
+    return _accepted_by_both(type_, partial(operator.le, start), partial(operator.gt, after))
 
 
 def _first_after(start: str) -> str | None:
@@ -184,32 +242,20 @@ def _first_after(start: str) -> str | None:
     return kept[:-1] + chr(0xE000 if following == 0xD800 else following)
 
 
+def ends_query(_type: FieldType, operands: Operands) -> dict[str, Any]:
+    return {"$regex": _escaped(operands[0]) + _END}
+
+
 def ends(type_: FieldType, operands: Operands) -> Test:
     end = str(operands[0])
-    return accepted(type_, lambda value: value.endswith(end))
+    return _accepted(type_, lambda value: value.endswith(end))
+
+
+def domains_under(key: str) -> QueryReading:
+    """One short pattern for each domain: some servers refuse patterns of more than 1,000 characters."""
+    return lambda _type, operands: {key: [re.compile(f"@{_escaped(domain)}{_END}") for domain in operands]}
 
 
 def ends_in_domain(type_: FieldType, operands: Operands) -> Test:
     ends = tuple(f"@{domain}" for domain in operands)
-    return accepted(type_, lambda value: value.endswith(ends))
-
-
-# Exactly what PCRE2 reads as more than itself outside of brackets. A backslash before one of these means the character itself in
-# PCRE2, in Python's `re` and in Rust's `regex`; before others, such as `<`, it does not everywhere.
-_ESCAPES = str.maketrans({character: f"\\{character}" for character in "\\^$.|?*+()[]{}"})
-
-# The end of the text. `$` would also stop before a closing line feed, and `\z` is not known to every server's dialect.
-_END = r"(?![\s\S])"
-
-
-def contains_pattern(part: Operand) -> str:
-    return str(part).translate(_ESCAPES)
-
-
-def ends_pattern(end: Operand) -> str:
-    return str(end).translate(_ESCAPES) + _END
-
-
-def domain_patterns(domains: Operands) -> list[re.Pattern[str]]:
-    """One short pattern for each domain: some servers refuse patterns of more than 1,000 characters."""
-    return [re.compile(ends_pattern(f"@{domain}")) for domain in domains]
+    return _accepted(type_, lambda value: value.endswith(ends))

@@ -1,8 +1,8 @@
 """The tree of a rule: frozen nodes, one tree for one meaning.
 
-Owns the shape of rules: `all_of`, `any_of` and `negate` flatten, unwrap single children and drop double negation, and a node that is
-not in that shape cannot be made. Owns the limits, too. Refuses nothing about meaning: `build.py` does that, and it is
-the only place that makes conditions from untrusted input.
+Owns the shape of rules: `all_of`, `any_of` and `negate` flatten, unwrap single children and drop double negation, and a
+node that is not in that shape cannot be made. Owns the limits, too. Refuses nothing about meaning: `build.py` does that,
+and it is the only place that makes conditions from untrusted input.
 
 Invariant: building a tree from a tree's own parts gives the same tree. Held by `tests/domain/rules/test_tree.py`.
 """
@@ -18,6 +18,8 @@ from domain.rules.operators import Operator
 from domain.rules.readings import Operands
 
 NORMAL = "normal."
+
+_NOT_NORMALISED = "make trees by all_of, any_of and negate, which keep to one tree for one meaning"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +62,8 @@ class All:
     children: tuple[Rule, ...]
 
     def __post_init__(self) -> None:
-        _insist(len(self.children) > 1 and not any(isinstance(child, All) for child in self.children))
+        if len(self.children) < 2 or any(isinstance(child, All) for child in self.children):
+            raise ValueError(_NOT_NORMALISED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +71,8 @@ class AnyOf:
     children: tuple[Rule, ...]
 
     def __post_init__(self) -> None:
-        _insist(len(self.children) > 1 and not any(isinstance(child, AnyOf) for child in self.children))
+        if len(self.children) < 2 or any(isinstance(child, AnyOf) for child in self.children):
+            raise ValueError(_NOT_NORMALISED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,15 +80,11 @@ class Not:
     child: Rule
 
     def __post_init__(self) -> None:
-        _insist(not isinstance(self.child, Not))
+        if isinstance(self.child, Not):
+            raise ValueError(_NOT_NORMALISED)
 
 
 Rule = All | AnyOf | Not | Condition
-
-
-def _insist(normalised: bool) -> None:
-    if not normalised:
-        raise ValueError("make trees by all_of, any_of and negate, which keep to one tree for one meaning")
 
 
 def all_of(children: Iterable[Rule]) -> Rule:
@@ -123,7 +123,9 @@ def within(rule: Rule, limits: Limits) -> Rule:
             found += 1
             continue
         if depth == limits.depth:
-            raise LimitExceeded(f"A rule is nested to a depth of {limits.depth} at most; this one goes deeper.")
+            raise LimitExceeded(
+                f"A rule is nested to a depth of {limits.depth} at most; this one goes deeper."
+            )
         parts = (node.child,) if isinstance(node, Not) else node.children
         nodes.extend((part, depth + 1) for part in parts)
     if found > limits.conditions:

@@ -55,6 +55,10 @@ class DefinitionLog:
         documents = await self._collection.find({"revision": {"$gt": revision}}, sort=[("revision", 1)])
         return [read_definition(document) for document in documents]
 
+    async def deleted(self) -> list[Definition]:
+        """The versions that ended a definition."""
+        return [read_definition(document) for document in await self._collection.find({"deleted": True})]
+
     async def append(self, definition: Definition) -> None:
         """Raises `Duplicate` where another writer took the revision."""
         await self._collection.insert_one(

@@ -33,6 +33,7 @@ class Written:
     """What became of many writes. `refused`: the index (inserts first, then updates, then deletes) and code of each failure."""
 
     inserted: int = 0
+    matched: int = 0
     modified: int = 0
     deleted: int = 0
     refused: Mapping[int, int] = field(default_factory=dict)
@@ -132,12 +133,16 @@ class Scoped:
                 raise
             return Written(
                 inserted=details["nInserted"],
+                matched=details["nMatched"],
                 modified=details["nModified"],
                 deleted=details["nRemoved"],
                 refused={failure["index"]: failure["code"] for failure in details["writeErrors"]},
             )
         return Written(
-            inserted=result.inserted_count, modified=result.modified_count, deleted=result.deleted_count
+            inserted=result.inserted_count,
+            matched=result.matched_count,
+            modified=result.modified_count,
+            deleted=result.deleted_count,
         )
 
     def _owned(self, document: Document) -> Document:

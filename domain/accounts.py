@@ -1,0 +1,60 @@
+"""Accounts: everything that one account can do, put together over its scoped part of the store.
+
+Owns which services there are. Whoever holds an `Account` can reach that account's data and no other's.
+"""
+
+from __future__ import annotations
+
+from domain.contacts import Contacts
+from domain.definitions import Definitions
+from domain.groups import Groups
+from domain.membership.feed import Feed
+from domain.membership.freshness import Freshness
+from domain.membership.hub import Hub
+from domain.outcomes import Outcomes
+from domain.registry import Fields
+from domain.segments import Segments
+from domain.settings import AccountSettings
+from domain.store.store import Store
+from domain.sweeping import Sweeper
+
+DEFAULT_ACCOUNT = "default"
+
+
+class Account:
+    """One account's services."""
+
+    def __init__(self, name: str, store: Store, hub: Hub, freshness: Freshness) -> None:
+        self.name = name
+        contacts = store.contacts(name)
+        self.definitions = Definitions(store.definitions(name))
+        self.sweeper = Sweeper(contacts, store.definitions(name), self.definitions)
+        self.settings = AccountSettings(self.definitions)
+        self.fields = Fields(store, self.definitions, self.sweeper)
+        self.contacts = Contacts(contacts, self.definitions)
+        self.groups = Groups(contacts, self.definitions, self.sweeper)
+        self.segments = Segments(self.definitions)
+        self.feed = Feed(name, store.log, hub, freshness)
+        self.outcomes = Outcomes(store.outcomes(name))
+
+
+class Accounts:
+    """The accounts that this process serves, each put together when it is first asked for."""
+
+    def __init__(self, store: Store, hub: Hub) -> None:
+        self._store = store
+        self._hub = hub
+        self._freshness = Freshness(store.fences(), hub)
+        self._accounts: dict[str, Account] = {}
+
+    def get(self, name: str) -> Account:
+        account = self._accounts.get(name)
+        if account is None:
+            account = self._accounts[name] = Account(name, self._store, self._hub, self._freshness)
+        return account
+
+    async def close(self) -> None:
+        """Stop what goes on in the background and leave no fence behind."""
+        for account in self._accounts.values():
+            await account.sweeper.close()
+        await self._freshness.close()

@@ -1,0 +1,255 @@
+"""Rules as text: parsing, and the one canonical text of each rule.
+
+Owns RULES.md section 4. The grammar is `grammar.lark` with one phrase for each row of the table of operators, so an
+operator reads and prints as soon as it has a row. What the words mean is `build.py`'s. Refuses what does not parse by
+`RuleSyntaxError`, with line, column, and what could have stood there in people's words; no text, however long or nested,
+ends in anything but a `ShoalError`.
+
+Invariant: `parse(to_text(rule)) == rule`. Held by `tests/domain/rules/test_text.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, NoReturn
+
+from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedInput, UnexpectedToken, v_args
+
+from domain.errors import LimitExceeded, RuleSyntaxError
+from domain.fields import FieldRegistry, Settings
+from domain.rules.build import Place, Unbound, UnboundAll, UnboundAny, UnboundCondition, UnboundNot, build
+from domain.rules.canonical import KEY_WORDS, to_text
+from domain.rules.operators import Operator, Shape
+from domain.rules.tree import Limits, Rule
+
+__all__ = ["parse", "parse_unbound", "to_text"]
+
+
+def parse(text: str, fields: FieldRegistry, settings: Settings, limits: Limits) -> Rule:
+    """The rule that `text` says."""
+    return build(parse_unbound(text, limits), fields, settings, limits)
+
+
+def parse_unbound(text: str, limits: Limits) -> Unbound:
+    """What `text` says, before its names and operands mean anything."""
+    if len(text) > limits.text:
+        raise LimitExceeded(
+            f"A rule's text has {limits.text:,} characters at most; this one has {len(text):,}."
+        )
+    try:
+        said: Unbound = _parser().parse(text)  # type: ignore[assignment]
+    except UnexpectedInput as error:
+        _refuse(text, error)
+    return said
+
+
+# ---- the grammar ---------------------------------------------------------------------------------------------------
+
+# What has these names is a value, and kept; lark drops what begins with an underscore.
+_KEPT = {"true": "TRUE", "false": "FALSE"}
+_SYMBOLS = {"<": "_LESS", "<=": "_AT_MOST", ">": "_MORE", ">=": "_AT_LEAST"}
+
+
+def _terminal(word: str) -> str:
+    return _KEPT.get(word) or _SYMBOLS.get(word) or f"_{word.upper()}"
+
+
+def _grammar() -> str:
+    frame = files("domain.rules").joinpath("grammar.lark").read_text("utf-8")
+    phrases = [
+        " ".join(
+            [
+                *map(_terminal, operator.value.words.split()),
+                _OPERANDS[operator.value.shape],
+                "->",
+                operator.name.lower(),
+            ]
+        )
+        for operator in Operator
+    ]
+    # Before keys and numbers, but only as whole words: `not_yet` is a key.
+    words = [f"{_terminal(word)}.3: /{word}(?![A-Za-z0-9_])/i" for word in sorted(KEY_WORDS)]
+    symbols = [f'{terminal}: "{symbol}"' for symbol, terminal in _SYMBOLS.items()]
+    return "\n".join([frame, "phrase: " + "\n      | ".join(phrases), *words, *symbols])
+
+
+_OPERANDS = {Shape.NONE: "", Shape.ONE: "one", Shape.TWO: "two", Shape.MANY: "many"}
+
+
+@cache
+def _parser() -> Lark:
+    return Lark(_grammar(), parser="lalr", lexer="contextual", transformer=_Reader(), maybe_placeholders=True)
+
+
+# ---- what the grammar's parts become -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    value: Any
+    place: Place
+
+
+def _place(token: Token) -> Place:
+    return Place(line=token.line, column=token.column)
+
+
+_Phrase = tuple[Operator, list[_Value]]
+
+
+def _phrase(operator: Operator) -> Callable[..., _Phrase]:
+    def said(_reader: _Reader, values: list[_Value] | None = None) -> _Phrase:
+        return operator, values or []
+
+    return said
+
+
+@v_args(inline=True)
+class _Reader(Transformer[Token, Any]):
+    """Makes the unbound rule while the parser runs: no tree of the grammar's is ever built."""
+
+    def start(self, rule: Unbound) -> Unbound:
+        return rule
+
+    def any_of(self, *children: Unbound) -> UnboundAny:
+        return UnboundAny(children=children)
+
+    def all_of(self, *children: Unbound) -> UnboundAll:
+        return UnboundAll(children=children)
+
+    def negated(self, child: Unbound) -> Unbound:
+        # Dropped here already, so that a long row of `not` makes no deep tree.
+        return child.child if isinstance(child, UnboundNot) else UnboundNot(child=child)
+
+    def condition(self, subject: _Value, phrase: _Phrase, missing: bool | None) -> UnboundCondition:  # noqa: FBT001 # lark calls by position
+        operator, values = phrase
+        return UnboundCondition(
+            field=subject.value,
+            operator=operator,
+            operands=[value.value for value in values],
+            include_missing=missing,
+            place=subject.place,
+            operand_places=[value.place for value in values],
+        )
+
+    def subject(self, token: Token) -> _Value:
+        return _Value(token.strip("`"), _place(token))
+
+    def one(self, value: _Value) -> list[_Value]:
+        return [value]
+
+    def two(self, start: _Value, end: _Value) -> list[_Value]:
+        return [start, end]
+
+    def many(self, *values: _Value) -> list[_Value]:
+        return list(values)
+
+    def value(self, token: Token) -> _Value:
+        return _Value(_READERS[token.type](token), _place(token))
+
+    def including(self) -> bool:
+        return True
+
+    def excluding(self) -> bool:
+        return False
+
+
+for _operator in Operator:
+    setattr(_Reader, _operator.name.lower(), v_args(inline=True)(_phrase(_operator)))
+
+_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|[\s\S])")
+_ESCAPED = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+
+
+def _string(token: Token) -> str:
+    def unescaped(found: re.Match[str]) -> str:
+        escape = found[1]
+        if len(escape) == 5:
+            return chr(int(escape[1:], 16))
+        if escape in _ESCAPED:
+            return _ESCAPED[escape]
+        before = token[: found.start() + 1]
+        line = token.line or 1
+        column = (token.column or 1) + found.start() + 1
+        if "\n" in before:
+            line, column = line + before.count("\n"), len(before) - before.rfind("\n")
+        raise _syntax_error(
+            f"“\\{escape}” is no escape.", line, column, tuple(f"“\\{known}”" for known in '"\\nrtbfu/')
+        )
+
+    text = _ESCAPE.sub(unescaped, token[1:-1])
+    # Two halves of one character, each with an escape of its own, as JSON writes those beyond U+FFFF.
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if "\\u" in token else text
+
+
+def _number(token: Token) -> int | float:
+    # Python takes its time over integers of many thousand digits; beyond int64 the builder refuses either.
+    whole = len(token) <= 40 and re.fullmatch(r"[+-]?[0-9]+", token)
+    return int(token) if whole else float(token)
+
+
+_READERS: dict[str, Callable[[Token], Any]] = {
+    "STRING": _string,
+    "NUMBER": _number,
+    "MOMENT": str,
+    "TRUE": lambda _: True,
+    "FALSE": lambda _: False,
+}
+
+
+# ---- what does not parse -------------------------------------------------------------------------------------------
+
+_IN_WORDS = {
+    "KEY": "a field's key",
+    "QUOTED_KEY": "a field's key",
+    "STRING": "a text in double quotes",
+    "NUMBER": "a number",
+    "MOMENT": "a date or point in time",
+    "LPAR": "“(”",
+    "RPAR": "“)”",
+    "COMMA": "“,”",
+    "$END": "the end of the rule",
+    **{_terminal(word): f"“{word}”" for word in [*_SYMBOLS, *sorted(KEY_WORDS)]},
+}
+
+
+def _refuse(text: str, error: UnexpectedInput) -> NoReturn:
+    """Raises lark's error as ours."""
+    accepts: set[str] = error.interactive_parser.accepts()  # type: ignore[no-untyped-call] # lark leaves it untyped
+    expected = tuple(dict.fromkeys(words for terminal, words in _IN_WORDS.items() if terminal in accepts))
+    match error:
+        case UnexpectedToken(token=token) if token.type == "$END":
+            line, column = text.count("\n") + 1, len(text) - text.rfind("\n")
+            raise _syntax_error("The rule ends too early.", line, column, expected)
+        case UnexpectedToken(token=token):
+            raise _syntax_error(f"“{_short(token)}” cannot stand here.", token.line, token.column, expected)
+        case UnexpectedCharacters(char='"') if "STRING" in accepts:
+            raise _syntax_error(
+                "This text in double quotes is never closed.", error.line, error.column, expected
+            )
+        case UnexpectedCharacters(char="`") if "KEY" in accepts:
+            raise _syntax_error("This key in back-ticks is never closed.", error.line, error.column, expected)
+        case UnexpectedCharacters(char=character):
+            raise _syntax_error(
+                f"“{_short(character)}” cannot stand here.", error.line, error.column, expected
+            )
+        case _:
+            raise error
+
+
+def _syntax_error(problem: str, line: int, column: int, expected: tuple[str, ...]) -> RuleSyntaxError:
+    wanted = " or ".join(filter(None, [", ".join(expected[:-1]), *expected[-1:]]))
+    return RuleSyntaxError(
+        f"Line {line}, column {column}: {problem} Expected {wanted}.",
+        line=line,
+        column=column,
+        expected=expected,
+    )
+
+
+def _short(text: str) -> str:
+    return (text if len(text) <= 40 else f"{text[:40]}…").encode(errors="replace").decode()
