@@ -16,8 +16,8 @@ from bson import ObjectId
 
 from domain.audiences import Audience, Group, Segment
 from domain.fields import Field, FieldRegistry, FieldType, Settings, fold
-from domain.rules.matcher import Matcher
 from domain.rules.document import from_document, to_document
+from domain.rules.matcher import Matcher
 from domain.rules.tree import Rule
 from domain.store.definitions import Definition, Kind
 

@@ -191,7 +191,8 @@ class Contacts:
         """
         if len(rows) > MAX_AT_ONCE:
             raise LimitExceeded(
-                f"{len(rows):,} contacts are too many at once: send {MAX_AT_ONCE:,} at most.", path=("contacts",)
+                f"{len(rows):,} contacts are too many at once: send {MAX_AT_ONCE:,} at most.",
+                path=("contacts",),
             )
         wanted: dict[str, dict[str, Entry | None]] = {}
         for row in rows:
@@ -211,7 +212,8 @@ class Contacts:
         outcomes: dict[str, tuple[ObjectId, Outcome]],
     ) -> None:
         known = {
-            document["key"]: document for document in await self._collection.find({"key": {"$in": list(wanted)}})
+            document["key"]: document
+            for document in await self._collection.find({"key": {"$in": list(wanted)}})
         }
         inserts, inserted_keys = [], []
         updates, updated_keys = [], []

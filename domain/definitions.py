@@ -77,7 +77,9 @@ class Definitions:
             except Duplicate:
                 continue
             return await self.current()
-        raise Unavailable("Too many others are editing definitions at the moment. Try again in a few seconds.")
+        raise Unavailable(
+            "Too many others are editing definitions at the moment. Try again in a few seconds."
+        )
 
     async def _catch_up(self) -> None:
         for definition in await self._log.since(self._catalogue.revision):

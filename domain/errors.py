@@ -128,6 +128,18 @@ class MutationIdReused(ShoalError):
     code = "MUTATION_ID_REUSED"
 
 
+class UnreadableFile(ShoalError):
+    """A file that is no table of the kind that was asked for: not text, empty, broken; nothing of it was taken."""
+
+    code = "UNREADABLE_FILE"
+
+
+class InvalidMapping(ShoalError):
+    """Columns of a file that cannot be led to fields as was asked: no such column, one field for two of them."""
+
+    code = "INVALID_MAPPING"
+
+
 class Unauthenticated(ShoalError):
     """No key, or one that is not known."""
 

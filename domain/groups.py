@@ -45,7 +45,10 @@ class Groups:
         self._sweeper = sweeper
 
     async def create(self, identifier: ObjectId, *, name: str, description: str | None) -> Group:
-        """Make a group under `identifier`; making it again changes nothing. Raises `InvalidValue`, `NameTaken`, `LimitExceeded`."""
+        """Make a group under `identifier`; making it again changes nothing.
+
+        Raises `InvalidValue`, `NameTaken`, `LimitExceeded`.
+        """
         name, description = checked_name(name), checked_description(description)
 
         def decide(catalogue: Catalogue) -> Draft | None:

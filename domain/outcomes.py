@@ -49,7 +49,9 @@ class Outcomes:
         if identifier is None:
             return await act(ObjectId())
         if not identifier or len(identifier) > LONGEST_ID:
-            raise InvalidValue(f"An identifier of 1 to {LONGEST_ID} characters is wanted.", path=("clientMutationId",))
+            raise InvalidValue(
+                f"An identifier of 1 to {LONGEST_ID} characters is wanted.", path=("clientMutationId",)
+            )
         claim = _digest(self._collection.account, caller, identifier)
         digest = _digest(mutation, json.dumps(given, sort_keys=True, default=str))
         fresh = await self._claim(claim, digest)

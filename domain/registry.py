@@ -49,7 +49,9 @@ class Fields:
             if known is not None:
                 if replace(known, built_in=False) == wanted:
                     return None
-                raise NameTaken(f"There is a field “{wanted.key}” already, of type {known.type}.", path=("key",))
+                raise NameTaken(
+                    f"There is a field “{wanted.key}” already, of type {known.type}.", path=("key",)
+                )
             if len(catalogue.fields) >= MAX_FIELDS:
                 raise LimitExceeded(f"An account has {MAX_FIELDS:,} fields at most. Delete one first.")
             return _draft(catalogue, wanted)
@@ -62,8 +64,13 @@ class Fields:
         await self._store.prepare_attribute(field.key)
         return field
 
-    async def update(self, key: str, *, label: str | None = None, options: tuple[str, ...] | None = None) -> Field:
-        """Change label or options. Values that an option no longer allows stay as they are. Raises `UnknownField`, `InvalidField`."""
+    async def update(
+        self, key: str, *, label: str | None = None, options: tuple[str, ...] | None = None
+    ) -> Field:
+        """Change label or options. Values that an option no longer allows stay as they are.
+
+        Raises `UnknownField`, `InvalidField`.
+        """
 
         def decide(catalogue: Catalogue) -> Draft | None:
             known = catalogue.fields.require(key)
@@ -90,7 +97,8 @@ class Fields:
                 named = ", ".join(f"“{name}”" for name in sorted(users)[:10])
                 more = f" and {len(users) - 10} more" if len(users) > 10 else ""
                 raise FieldInUse(
-                    f"These segments use the field “{key}”: {named}{more}. Edit or delete them first.", path=("key",)
+                    f"These segments use the field “{key}”: {named}{more}. Edit or delete them first.",
+                    path=("key",),
                 )
             return Draft(
                 kind=Kind.FIELD, id=key, version=catalogue.field_versions.get(key, 0) + 1, deleted=True

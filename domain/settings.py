@@ -18,7 +18,10 @@ class AccountSettings:
         self._definitions = definitions
 
     async def update(self, **changes: Any) -> Settings:
-        """Change the settings named. Raises `InvalidValue`. Stored values stay as they were normalised when they were written."""
+        """Change the settings named. Stored values stay as they were normalised when they were written.
+
+        Raises `InvalidValue`.
+        """
 
         def decide(catalogue: Catalogue) -> Draft | None:
             wanted = replace(catalogue.settings, **changes)

@@ -54,10 +54,14 @@ class Engine:
             try:
                 await run.work(afresh)
             except* (HistoryLost, MissingPreImage) as lost:
-                afresh = f"what happened since the last checkpoint can no longer be told: {lost.exceptions[0]}"
+                afresh = (
+                    f"what happened since the last checkpoint can no longer be told: {lost.exceptions[0]}"
+                )
                 log.warning("engine.history_lost", because=afresh)
             except* PyMongoError as failed:
-                log.warning("engine.database_failed", error=repr(failed.exceptions[0]), retry_in_seconds=delay)
+                log.warning(
+                    "engine.database_failed", error=repr(failed.exceptions[0]), retry_in_seconds=delay
+                )
             finally:
                 self._begun.clear()
             if run.came_along:

@@ -19,7 +19,6 @@ from datetime import datetime
 from bson import ObjectId
 
 from domain.errors import NotFound, Unavailable
-from domain.membership import position as positions
 from domain.membership.freshness import Freshness
 from domain.membership.hub import Attachment, Hub
 from domain.membership.position import Position

@@ -29,7 +29,9 @@ class Freshness:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 await self._rounds.join()
         except TimeoutError:
-            raise Unavailable("The engine does not answer at the moment. Try again in a few seconds.") from None
+            raise Unavailable(
+                "The engine does not answer at the moment. Try again in a few seconds."
+            ) from None
 
     async def _pass_fence(self) -> None:
         number = await self._fences.mark()

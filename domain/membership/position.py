@@ -70,12 +70,16 @@ def to_cursor(audience: ObjectId, position: Position) -> str:
 def from_cursor(audience: ObjectId, cursor: str) -> Position:
     """The position of a cursor of this audience. Raises `InvalidCursor` for any other text."""
     try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
+        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode(
+            "ascii"
+        )
     except (ValueError, binascii.Error):
         text = ""
     owner, _, position = text.partition(".")
     if not (ObjectId.is_valid(owner) and _POSITION.fullmatch(position)):
         raise InvalidCursor("This is not a cursor of a feed. Use one that `cursor` or an event has given.")
     if ObjectId(owner) != audience:
-        raise InvalidCursor("This cursor belongs to another audience. A cursor works only for the one that gave it.")
+        raise InvalidCursor(
+            "This cursor belongs to another audience. A cursor works only for the one that gave it."
+        )
     return Position(position)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 
 from bson import ObjectId
@@ -34,7 +34,7 @@ from domain.store.client import Document
 from domain.store.definitions import read_definition
 from domain.store.fences import read_mark
 from domain.store.indexes import CONTACTS, DEFINITIONS, FENCES
-from domain.store.log import EntryKind, LogEntry, Reason
+from domain.store.log import EntryKind, LogEntry
 from domain.store.scope import Query
 from domain.store.store import Store
 from domain.store.stream import HistoryLost, Moment, StreamBatch
@@ -44,6 +44,8 @@ IDLE_CHECKPOINT_SECONDS = 10.0
 READINGS_AT_ONCE = 2
 
 Publish = Callable[[Progress], Awaitable[None]]
+
+_STEP = {EntryKind.JOINED: 1, EntryKind.LEFT: -1}
 
 
 class Run:
@@ -141,7 +143,8 @@ class Run:
         now = time.monotonic()
         if entries or fences or now - self._told_at >= HEARTBEAT_SECONDS:
             await self._tell(entries, fences)
-        if batch.moments or now - self._idle_saved_at >= IDLE_CHECKPOINT_SECONDS:
+        # A reading may end in a quiet batch: its fence can come out of the stream before its write is acknowledged.
+        if entries or batch.moments or now - self._idle_saved_at >= IDLE_CHECKPOINT_SECONDS:
             self._idle_saved_at = now
             await self._writer.put(
                 Output(
@@ -227,12 +230,7 @@ class Run:
             await self._tell_of(account, audience, happened)
 
     async def _tell_of(self, account: str, audience: ObjectId, happened: Occurrence) -> None:
-        size = await self._size(audience)
-        match happened.kind:
-            case EntryKind.JOINED:
-                size += 1
-            case EntryKind.LEFT:
-                size -= 1
+        size = await self._size(audience) + _STEP.get(happened.kind, 0)
         self._sizes[audience] = size
         self._entries.append(
             LogEntry(
@@ -278,7 +276,12 @@ class Run:
         await self._begin()
 
     def _read(
-        self, account: str, audience: Audience, event: Document, kind: EntryKind, before: Audience | None = None
+        self,
+        account: str,
+        audience: Audience,
+        event: Document,
+        kind: EntryKind,
+        before: Audience | None = None,
     ) -> None:
         """Begin to place the audience's members, or the difference that its edit makes, at the position of `event`."""
         reading = Reading(
@@ -307,7 +310,7 @@ class Run:
         self._reading_tasks.add(task)
         task.add_done_callback(self._reading_tasks.discard)
 
-    async def _carry_out(self, reading: Reading, parts: list[tuple[Query, IdList]]) -> None:
+    async def _carry_out(self, reading: Reading, parts: Sequence[tuple[Query, IdList]]) -> None:
         contacts = self._store.contacts(reading.account)
         async with self._reading_slots:
             for query, found in parts:
@@ -333,7 +336,9 @@ class Run:
     def _restart_from(self) -> Checkpoint | None:
         """Before the oldest unfinished reading, so that a new run meets its definition again."""
         oldest = min(
-            (readings[0] for readings in self._readings.values()), key=lambda reading: reading.position, default=None
+            (readings[0] for readings in self._readings.values()),
+            key=lambda reading: reading.position,
+            default=None,
         )
         return self._reached if oldest is None else oldest.restart_from
 
@@ -341,7 +346,8 @@ class Run:
         """What has been found up to here is complete and may be told."""
         self._told_position = self._position
         self._told_held = {
-            audience: positions.just_before(readings[0].position) for audience, readings in self._readings.items()
+            audience: positions.just_before(readings[0].position)
+            for audience, readings in self._readings.items()
         }
 
     async def _tell_written(self) -> None:
@@ -353,10 +359,8 @@ class Run:
             self._number += 1
             if entries:
                 self._last_with_entries = self._number
-            if self._writer.logged >= self._last_with_entries:
-                logged = self._number
-            else:
-                logged = self._writer.logged
+            written = self._writer.logged
+            logged = self._number if written >= self._last_with_entries else written
             self._told_at = time.monotonic()
             await self._publish(
                 Progress(

@@ -42,7 +42,7 @@ from domain.rules.tree import (
 # every known server takes (MongoDB itself takes more).
 LONGEST_PART = 400
 
-# How deep input may be nested before it is normalised: well above any depth that a rule may have, well below Python's own limit.
+# How deep input may be nested before it is normalised: above any depth that a rule may have, below Python's own limit.
 DEEPEST_INPUT = 100
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, auto
+
 from domain.fields import FieldType
 from domain.rules import readings
 from domain.rules.readings import PredicateReading, QueryReading
@@ -178,7 +179,7 @@ class Operator(Enum):
         types=_EMAIL,
         shape=Shape.MANY,
         reads=Reads.DOMAIN,
-        query=readings.domains_under("$in"),
+        query=readings.negated(readings.other_domain_query),
         predicate=readings.ends_in_domain,
         doc="What stands behind the address's @ is one of these domains. A subdomain is another domain.",
     )
@@ -188,7 +189,7 @@ class Operator(Enum):
         shape=Shape.MANY,
         reads=Reads.DOMAIN,
         negative=True,
-        query=readings.domains_under("$nin"),
+        query=readings.other_domain_query,
         predicate=readings.denied(readings.ends_in_domain),
         doc="What stands behind the address's @ is none of these domains, or the address is missing.",
     )

@@ -1,9 +1,9 @@
 """The pieces of which the operators' two readings are made.
 
-Owns, side by side, what is asked of the database and how one stored value is judged in Python. The database's ways are followed:
-a value of another BSON type never matches (`true` is no number), and where a list is stored, each of its elements is
-asked. Numbers compare by value across int64 and double. The values are those of the normal form; others, such as
-Decimal128, are nobody's.
+Owns, side by side, what is asked of the database and how one stored value is judged in Python. The database's ways are
+followed: a value of another BSON type never matches (`true` is no number), and where a list is stored, each of its
+elements is asked. Numbers compare by value across int64 and double. The values are those of the normal form; others, such
+as Decimal128, are nobody's.
 
 Invariant: the two readings that a row of `operators.py` puts together accept the same values. Held by
 `tests/domain/rules/test_two_readings.py`.
@@ -251,9 +251,12 @@ def ends(type_: FieldType, operands: Operands) -> Test:
     return _accepted(type_, lambda value: value.endswith(end))
 
 
-def domains_under(key: str) -> QueryReading:
-    """One short pattern for each domain: some servers refuse patterns of more than 1,000 characters."""
-    return lambda _type, operands: {key: [re.compile(f"@{_escaped(domain)}{_END}") for domain in operands]}
+def other_domain_query(_type: FieldType, operands: Operands) -> dict[str, Any]:
+    """One short pattern for each domain: some servers refuse patterns of more than 1,000 characters.
+
+    The positive reading is this one denied, and not `$in`, for which some servers ask an index for the pattern's own text.
+    """
+    return {"$nin": [re.compile(f"@{_escaped(domain)}{_END}") for domain in operands]}
 
 
 def ends_in_domain(type_: FieldType, operands: Operands) -> Test:

@@ -81,7 +81,7 @@ class Not:
 
     def __post_init__(self) -> None:
         if isinstance(self.child, Not):
-            raise ValueError(_NOT_NORMALISED)
+            raise ValueError(_NOT_NORMALISED)  # noqa: TRY004 # the type is right, the shape is not
 
 
 Rule = All | AnyOf | Not | Condition

@@ -50,7 +50,8 @@ class Checkpoints:
             "token": dict(checkpoint.token),
             "position": checkpoint.position,
             "revisions": [
-                {"account": account, "revision": revision} for account, revision in checkpoint.revisions.items()
+                {"account": account, "revision": revision}
+                for account, revision in checkpoint.revisions.items()
             ],
         }
         try:

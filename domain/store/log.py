@@ -121,18 +121,27 @@ class MembershipLog:
         self, audience: ObjectId, *, after: str, upto: str, limit: int, kinds: Iterable[EntryKind] = EntryKind
     ) -> list[LogEntry]:
         """Entries in (after, upto], oldest first."""
-        return await self._read(audience, {"$gt": after, "$lte": upto}, 1, limit, kinds)
+        return await self._read(audience, {"$gt": after, "$lte": upto}, direction=1, limit=limit, kinds=kinds)
 
     async def read_back(
-        self, audience: ObjectId, *, before: str, limit: int, kinds: Iterable[EntryKind], since: datetime | None = None
+        self,
+        audience: ObjectId,
+        *,
+        before: str,
+        limit: int,
+        kinds: Iterable[EntryKind],
+        since: datetime | None = None,
     ) -> list[LogEntry]:
         """Entries below `before`, newest first, none older than `since`."""
-        return await self._read(audience, {"$lt": before}, -1, limit, kinds, since)
+        return await self._read(
+            audience, {"$lt": before}, direction=-1, limit=limit, kinds=kinds, since=since
+        )
 
     async def _read(
         self,
         audience: ObjectId,
         position: dict[str, str],
+        *,
         direction: int,
         limit: int,
         kinds: Iterable[EntryKind],

@@ -68,7 +68,9 @@ class Scoped:
         self, query: Query, *, projection: Mapping[str, Any] | None = None, sort: Sort | None = None
     ) -> AsyncIterator[Document]:
         """The documents that match, one by one from a database cursor: constant memory for any number of them."""
-        async with self._collection.find(self.scoped(query), projection, sort=sort, batch_size=1000) as cursor:
+        async with self._collection.find(
+            self.scoped(query), projection, sort=sort, batch_size=1000
+        ) as cursor:
             async for document in cursor:
                 yield document
 
@@ -87,8 +89,9 @@ class Scoped:
             return []
         pipelines = [[{"$match": self.scoped(query)}, *stages] for query, stages in parts]
         pipeline = list(pipelines[0])
-        for further in pipelines[1:]:
-            pipeline.append({"$unionWith": {"coll": self._collection.name, "pipeline": further}})
+        pipeline += [
+            {"$unionWith": {"coll": self._collection.name, "pipeline": further}} for further in pipelines[1:]
+        ]
         cursor = await self._collection.aggregate(pipeline)
         return await cursor.to_list()
 

@@ -91,7 +91,9 @@ async def follow(
         raise HistoryLost("the server closed the stream") from error
 
 
-async def _batches(stream: AsyncChangeStream[Document], traits: ServerTraits) -> AsyncGenerator[StreamBatch, None]:
+async def _batches(
+    stream: AsyncChangeStream[Document], traits: ServerTraits
+) -> AsyncGenerator[StreamBatch, None]:
     complete: list[Moment] = []
     current: Moment | None = None
     token: Mapping[str, Any] | None = stream.resume_token
@@ -105,10 +107,10 @@ async def _batches(stream: AsyncChangeStream[Document], traits: ServerTraits) ->
             if not following.done() and current is not None and _is_complete(current, token, traits):
                 complete.append(current)
                 current = None
-            if complete and current is None and token is not None:
-                if not following.done() or count >= MAX_BATCH_EVENTS:
-                    yield StreamBatch(complete, token)
-                    complete, count = [], 0
+            waiting = following.done() and count < MAX_BATCH_EVENTS
+            if complete and current is None and token is not None and not waiting:
+                yield StreamBatch(complete, token)
+                complete, count = [], 0
             event = await following
             if event is None:
                 if current is not None:

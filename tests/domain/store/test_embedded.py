@@ -154,6 +154,7 @@ async def test_acknowledged_writes_survive_the_death_of_the_owner_and_its_server
 async def test_a_start_right_after_the_death_of_the_owner_waits_for_its_server_to_end(tmp_path: Path) -> None:
     async with elsewhere(tmp_path) as owner:
         owner.process.kill()
+        await owner.process.wait()
         async with embedded.running(tmp_path) as database:
             assert database.owned
             assert dead(owner.server)
@@ -170,7 +171,12 @@ async def test_a_second_process_attaches_and_leaves_the_server_running(tmp_path:
         await client.trial.writes.insert_one({"_id": "afterwards"})
 
 
-async def test_simultaneous_starts_yield_one_server(tmp_path: Path) -> None:
+@pytest.mark.parametrize("former", ["none", "killed"])
+async def test_simultaneous_starts_yield_one_server(tmp_path: Path, former: str) -> None:
+    if former == "killed":
+        async with elsewhere(tmp_path) as owner:
+            owner.process.kill()
+            await owner.process.wait()
     found: list[Elsewhere] = []
     everybody = anyio.Event()
 
@@ -264,7 +270,7 @@ async def test_a_server_that_ends_while_starting_is_reported_with_its_last_words
 async def test_a_server_that_never_listens_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "START_SECONDS", 0.2)
+    monkeypatch.setattr("domain.store.embedded.process.START_SECONDS", 0.2)
     server = [sys.executable, "-c", "import signal; signal.pause()"]
     with pytest.raises(EmbeddedDatabaseError, match="did not start in time"):
         async with embedded.running(tmp_path, server=server):
@@ -276,7 +282,7 @@ async def test_an_owner_whose_database_never_answers_is_reported(
 ) -> None:
     async with embedded.running(tmp_path):
         (tmp_path / "database/running.json").unlink()
-        monkeypatch.setattr(embedded, "START_SECONDS", 0.2)
+        monkeypatch.setattr("domain.store.embedded.START_SECONDS", 0.2)
         with pytest.raises(EmbeddedDatabaseError, match="in use by another process"):
             async with embedded.running(tmp_path):
                 pass

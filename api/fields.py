@@ -1,0 +1,162 @@
+"""Fields: what is known about the contacts of an account. The type, and its mutations."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+import strawberry
+from bson import ObjectId
+
+from api.context import Info
+from api.mutations import CLIENT_MUTATION_ID, Payload, once
+from domain.errors import InvalidValue
+from domain.fields import Field as StoredField
+from domain.fields import FieldType as StoredFieldType
+
+
+@strawberry.enum(description="What kind of value a field holds, and so which operators rules have for it.")
+class FieldType(Enum):
+    TEXT = strawberry.enum_value("text", description="A text of up to 10,000 characters; compared without regard to case.")
+    EMAIL = strawberry.enum_value("email", description="An email address.")
+    PHONE = strawberry.enum_value(
+        "phone", description="A phone number; without a country code, one of the account's region."
+    )
+    NUMBER = strawberry.enum_value("number", description="A finite number.")
+    BOOLEAN = strawberry.enum_value("boolean", description="True or false. Neither is another case than false.")
+    DATE = strawberry.enum_value("date", description="A civil date such as `1965-01-31`, in no time zone.")
+    DATETIME = strawberry.enum_value(
+        "datetime", description="A point in time such as `2026-05-03T10:00:00+02:00`, always with its offset from UTC."
+    )
+    CHOICE = strawberry.enum_value("choice", description="One of the field's options, or any text where it has none.")
+    TAGS = strawberry.enum_value("tags", description="A set of texts.")
+
+
+@strawberry.type(description="A field that contacts can have a value in.")
+class Field:
+    key: str = strawberry.field(
+        description="The name that rules and attributes use: lower-case words joined by `_`. Never changes."
+    )
+    label: str = strawberry.field(description="The name that people see.")
+    type: FieldType = strawberry.field(description="What kind of value it holds. Never changes.")
+    options: list[str] = strawberry.field(
+        description="Of a choice: the values allowed. Empty where any is, and for other types."
+    )
+    built_in: bool = strawberry.field(
+        description="Whether every account has it. Such a field can be relabelled, not deleted."
+    )
+
+
+def to_field(field: StoredField) -> Field:
+    return Field(
+        key=field.key,
+        label=field.label,
+        type=FieldType(field.type.value),
+        options=list(field.options),
+        built_in=field.built_in,
+    )
+
+
+@strawberry.input(description="A field to be made.")
+class CreateFieldInput:
+    label: str = strawberry.field(description="The name that people see.")
+    type: FieldType = strawberry.field(description="What kind of value it holds.")
+    key: str | None = strawberry.field(
+        default=None,
+        description="The name that rules and attributes use: lower-case words joined by `_`. Made of the label where left out.",
+    )
+    options: list[str] | None = strawberry.field(
+        default=None, description="Of a choice: the values allowed. Left out: any."
+    )
+    client_mutation_id: str | None = CLIENT_MUTATION_ID
+
+
+@strawberry.type(description="What became of `createField`.")
+class CreateFieldPayload(Payload):
+    field: Field | None = strawberry.field(description="The field; null where it could not be made.")
+
+
+@strawberry.input(description="What is to change about a field. What is left out stays as it is.")
+class UpdateFieldInput:
+    key: str = strawberry.field(description="The field.")
+    label: str | None = strawberry.field(default=strawberry.UNSET, description="Its new name for people.")
+    options: list[str] | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="Of a choice: the values allowed from now on; null or empty for any. Values that are there stay.",
+    )
+    client_mutation_id: str | None = CLIENT_MUTATION_ID
+
+
+@strawberry.type(description="What became of `updateField`.")
+class UpdateFieldPayload(Payload):
+    field: Field | None = strawberry.field(description="The field as it is now; null where nothing was done.")
+
+
+@strawberry.input(description="A field to be deleted, with every contact's value in it.")
+class DeleteFieldInput:
+    key: str = strawberry.field(description="The field. No segment's rule may use it.")
+    client_mutation_id: str | None = CLIENT_MUTATION_ID
+
+
+@strawberry.type(description="What became of `deleteField`.")
+class DeleteFieldPayload(Payload):
+    deleted_key: str | None = strawberry.field(
+        description="The key of the field that was deleted; null where nothing was done."
+    )
+
+
+async def field_of_key(info: Info, key: str | None) -> Field | None:
+    found = None if key is None else (await info.context.catalogue()).fields.get(key)
+    return None if found is None else to_field(found)
+
+
+@strawberry.type
+class FieldMutations:
+    @strawberry.mutation(
+        description="Make a field. Making the very same field again changes nothing. "
+        "Errors: `INVALID_FIELD`, `NAME_TAKEN`, `LIMIT_EXCEEDED`."
+    )
+    async def create_field(self, info: Info, input: CreateFieldInput) -> CreateFieldPayload:
+        async def act(_: ObjectId) -> dict[str, Any]:
+            field = await info.context.account.fields.create(
+                key=input.key,
+                label=input.label,
+                type=StoredFieldType(input.type.value),
+                options=tuple(input.options or ()),
+            )
+            return {"field": field.key}
+
+        outcome = await once(info, input, act)
+        return CreateFieldPayload(field=await field_of_key(info, outcome.made.get("field")), errors=outcome.errors)
+
+    @strawberry.mutation(
+        description="Change a field's label or options. Errors: `UNKNOWN_FIELD`, `INVALID_FIELD`, `INVALID_VALUE`."
+    )
+    async def update_field(self, info: Info, input: UpdateFieldInput) -> UpdateFieldPayload:
+        async def act(_: ObjectId) -> dict[str, Any]:
+            if input.label is None:
+                raise InvalidValue("A field has a label; it cannot be removed.", path=("label",))
+            options = input.options
+            await info.context.account.fields.update(
+                input.key,
+                label=None if input.label is strawberry.UNSET else input.label,
+                options=None if options is strawberry.UNSET else tuple(options or ()),
+            )
+            return {"field": input.key}
+
+        outcome = await once(info, input, act)
+        return UpdateFieldPayload(field=await field_of_key(info, outcome.made.get("field")), errors=outcome.errors)
+
+    @strawberry.mutation(
+        description="Delete a field. Its values go from the contacts shortly after. "
+        "Errors: `UNKNOWN_FIELD`, `INVALID_FIELD` for a built-in one, `FIELD_IN_USE`."
+    )
+    async def delete_field(self, info: Info, input: DeleteFieldInput) -> DeleteFieldPayload:
+        async def act(_: ObjectId) -> dict[str, Any]:
+            await info.context.account.fields.delete(input.key)
+            return {"deletedKey": input.key}
+
+        outcome = await once(info, input, act)
+        return DeleteFieldPayload(deleted_key=outcome.made.get("deletedKey"), errors=outcome.errors)
+
+

@@ -1,0 +1,177 @@
+"""Detection: what encoding a CSV file is in, and what stands between its columns.
+
+Owns the look at a file before it is read as a table. Refuses what is no text with `UnreadableFile`, whose message says what
+the file seems to be. UTF-8 is proved over the whole file, in constant memory; any other encoding is a guess by a bounded sample
+of what is not ASCII, so that one strange letter at the end of a long file is seen, too.
+
+Held by `tests/domain/imports/test_detection.py`.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from charset_normalizer import from_bytes
+
+from domain.errors import UnreadableFile
+
+DELIMITERS = (",", ";", "\t", "|")
+
+_CHUNK = 1 << 20
+_HEAD = 1 << 16
+_SAMPLE = 1 << 15
+_SAMPLE_ROWS = 200
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_OTHER_KINDS = (
+    (b"%PDF-", "a PDF document"),
+    (b"PK\x03\x04", "a ZIP archive or an Excel workbook (.xlsx); save the sheet as CSV"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook (.xls); save the sheet as CSV"),
+    (b"\x1f\x8b", "compressed; unpack it first"),
+    (b"\x89PNG", "a picture"),
+    (b"\xff\xd8\xff", "a picture"),
+    (b"SQLite format 3\0", "a database"),
+)
+# The guess is made among these: rarer ones would be mistaken for them far more often than meant.
+_GUESSED = (
+    "cp1252 cp1250 cp1251 cp1253 cp1254 cp1255 cp1256 cp1257 cp874 koi8_r mac_roman cp932 euc_jp gb18030 big5 cp949"
+).split()
+_CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """How to read a file. `encoding` is the name of a Python codec, `delimiter` one character."""
+
+    encoding: str
+    delimiter: str
+
+
+def detect(path: Path, *, encoding: str | None = None, delimiter: str | None = None) -> Format:
+    """The format of a file; what is given is taken as said. Raises `UnreadableFile`, and `OSError` from the file system."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    _refuse_other_kinds(head)
+    if encoding is None:
+        encoding = _marked(head) or _unmarked(path, head)
+    else:
+        encoding = _known(encoding)
+    if delimiter is None:
+        text = codecs.getincrementaldecoder(encoding)(errors="replace").decode(head)
+        delimiter = detect_delimiter(text, whole=len(head) < _HEAD)
+    elif len(delimiter) != 1 or delimiter in '"\r\n':
+        raise UnreadableFile("One character is wanted as what stands between columns, such as “;”.")
+    return Format(encoding=encoding, delimiter=delimiter)
+
+
+def detect_delimiter(text: str, *, whole: bool) -> str:
+    """What stands between the columns: that which gives most rows as many cells as the header has, at least two.
+
+    `text` is the beginning of a file, or the whole of it. A comma where there is one column only.
+    """
+    best, best_score = ",", (0.0, 1)
+    for delimiter in DELIMITERS:
+        try:
+            rows = [row for row in islice(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), _SAMPLE_ROWS) if row]
+        except csv.Error:
+            continue
+        if not whole and 1 < len(rows) < _SAMPLE_ROWS:
+            rows.pop()  # it may be cut off
+        width = len(rows[0]) if rows else 0
+        if width < 2:
+            continue
+        score = (sum(len(row) == width for row in rows) / len(rows), width)
+        if score > best_score:
+            best, best_score = delimiter, score
+    return best
+
+
+def _refuse_other_kinds(head: bytes) -> None:
+    if not head.strip():
+        raise UnreadableFile("The file is empty.")
+    for magic, kind in _OTHER_KINDS:
+        if head.startswith(magic):
+            raise UnreadableFile(f"This is no CSV file but {kind}.")
+
+
+def _known(encoding: str) -> str:
+    try:
+        # Only codecs between text and bytes will do; “base64” is one, too, and is none of those.
+        "".encode(encoding)
+        name = codecs.lookup(encoding).name
+    except (LookupError, ValueError):
+        raise UnreadableFile(
+            f"“{encoding[:60]}” is no encoding that is known here; such are utf-8, cp1252 and utf-16."
+        ) from None
+    return "utf-8-sig" if name == "utf-8" else name
+
+
+def _marked(head: bytes) -> str | None:
+    return next((encoding for mark, encoding in _MARKS if head.startswith(mark)), None)
+
+
+def _unmarked(path: Path, head: bytes) -> str:
+    control = len(head) - len(head.translate(None, _CONTROLS))
+    if control * 10 > len(head):
+        raise UnreadableFile("This is no CSV file: its bytes are not those of a text.")
+    sample = bytearray()
+    utf8 = codecs.getincrementaldecoder("utf-8")()
+    valid = True
+    for chunk, last in _chunks(path):
+        if valid:
+            try:
+                utf8.decode(chunk, final=last)
+            except UnicodeDecodeError:
+                valid = False
+        if not chunk.isascii():
+            for line in chunk.splitlines():
+                if len(sample) < _SAMPLE and not line.isascii():
+                    sample += line[:_SAMPLE] + b"\n"
+    if valid:
+        return "utf-8-sig"
+    return _guess(bytes(sample), binary=control * 50 > len(head))
+
+
+def _chunks(path: Path) -> Iterator[tuple[bytes, bool]]:
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            yield chunk, len(chunk) < _CHUNK
+        yield b"", True
+
+
+def _guess(sample: bytes, *, binary: bool) -> str:
+    """The likeliest encoding of text that is not UTF-8; where several are alike, the one of Western Windows."""
+    written = sample.decode(errors="replace")
+    broken = written.count("\N{REPLACEMENT CHARACTER}")
+    whole = sum(not letter.isascii() for letter in written) - broken
+    if whole > broken:
+        # Sequences of UTF-8 do not come about by chance: this is UTF-8, and broken. Any other reading would garble it all.
+        raise UnreadableFile(
+            "This file is in UTF-8, but some of its bytes are not. Mend it, or say the encoding if it is another"
+            " (--encoding cp1252)."
+        )
+    matches = from_bytes(sample, cp_isolation=_GUESSED)
+    best = matches.best()
+    if best is None or binary:
+        raise UnreadableFile(
+            "This is no CSV file, or one in an encoding that cannot be told. Say it if you know it (--encoding cp1252)."
+        )
+    alike = {
+        name
+        for match in matches
+        if (match.chaos, match.coherence) == (best.chaos, best.coherence)
+        for name in match.could_be_from_charset
+    }
+    return "cp1252" if "cp1252" in alike else best.encoding

@@ -1,0 +1,93 @@
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from bson import ObjectId, Timestamp
+
+from domain.audiences import Predicate
+from domain.membership import position as positions
+from domain.membership.readings import IdList, Reading
+from domain.store.log import EntryKind
+
+IDS = [ObjectId(f"{number:024x}") for number in range(6)]
+
+
+def scored(least: int) -> Predicate:
+    def predicate(contact: Mapping[str, Any]) -> bool:
+        return bool(contact["score"] >= least)
+
+    return predicate
+
+
+def reading(was: Predicate | None, becomes: Predicate) -> Reading:
+    return Reading(
+        account="a",
+        audience=ObjectId(),
+        position=positions.of_definition(Timestamp(5, 1)),
+        at=datetime(2026, 1, 1, tzinfo=UTC),
+        version=1,
+        kind=EntryKind.OPENED if was is None else EntryKind.REDEFINED,
+        was=was,
+        becomes=becomes,
+        restart_from=None,
+    )
+
+
+def test_an_id_list_keeps_what_it_was_given_and_finds_what_is_in_it() -> None:
+    found = IdList()
+    for identifier in IDS[:3]:
+        found.append(identifier)
+    assert (len(found), list(found)) == (3, IDS[:3])
+    assert found.among(IDS[2:]) == {IDS[2]}
+    assert found.among([]) == set()
+
+
+def test_an_identifier_whose_bytes_straddle_two_others_is_not_found() -> None:
+    found = IdList()
+    found.append(ObjectId(b"\x00" * 6 + b"\x01" * 6))
+    found.append(ObjectId(b"\x02" * 6 + b"\x00" * 6))
+    assert found.among([ObjectId(b"\x01" * 6 + b"\x02" * 6)]) == set()
+
+
+def test_a_size_counts_touched_contacts_as_they_were_at_the_position() -> None:
+    opening = reading(None, scored(5))
+    for identifier in IDS[:3]:  # read late: 0 was in, 1 came in meanwhile, 2 was in
+        opening.entered.append(identifier)
+    opening.touch(IDS[1], {"score": 1})
+    opening.touch(IDS[2], {"score": 6})
+    opening.touch(IDS[3], {"score": 9})  # left before it was read
+    opening.touch(IDS[4], None)  # made meanwhile, and out again
+    assert opening.size() == 3
+
+
+def test_only_the_first_touch_counts() -> None:
+    opening = reading(None, scored(5))
+    opening.entered.append(IDS[0])
+    opening.touch(IDS[0], {"score": 1})
+    opening.touch(IDS[0], {"score": 7})
+    assert opening.size() == 0
+
+
+def test_an_edit_moves_whom_the_two_rules_judge_differently_at_its_position() -> None:
+    edit = reading(scored(5), scored(3))
+    for identifier in (IDS[3], IDS[0]):
+        edit.entered.append(identifier)
+    edit.left.append(IDS[4])
+    edit.touch(IDS[3], {"score": 9})  # in by both rules: moved only later
+    edit.touch(IDS[4], {"score": 4})  # in by the new rule alone at the position
+    edit.touch(IDS[1], {"score": 4})  # read as outside, for it changed before it was read
+    edit.touch(IDS[2], None)
+    moves = edit.moves()
+    assert [(move.contact, move.kind) for move in moves] == [
+        (IDS[0], EntryKind.JOINED),
+        (IDS[1], EntryKind.JOINED),
+        (IDS[4], EntryKind.JOINED),
+    ]
+    places = [edit.definition().position, *(move.position for move in moves)]
+    assert places == sorted(set(places))
+
+
+def test_an_opening_moves_nobody() -> None:
+    opening = reading(None, scored(5))
+    opening.entered.append(IDS[0])
+    assert opening.moves() == []
