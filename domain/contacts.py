@@ -20,13 +20,20 @@ from bson import ObjectId
 from domain.catalogue import Catalogue
 from domain.definitions import Definitions, now
 from domain.errors import DuplicateKey, InvalidValue, LimitExceeded, NotFound, ShoalError, Unavailable
-from domain.fields import Entry, normalize
+from domain.fields import Entry, Field, FieldType, normalize
+from domain.rules.build import UnboundCondition, build
+from domain.rules.operators import Operator
+from domain.rules.query import to_query
+from domain.rules.tree import Limits, Rule, all_of, any_of
 from domain.store.log import Reason
 from domain.store.scope import Duplicate, Scoped
 
 MAX_AT_ONCE = 1_000
 LONGEST_KEY = 500
+LONGEST_SEARCH = 200
 MAX_ATTEMPTS = 5
+
+_SEARCHED = (FieldType.TEXT, FieldType.EMAIL, FieldType.PHONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +253,31 @@ def checked_key(key: str) -> str:
     if not key or len(key) > LONGEST_KEY or "\0" in key:
         raise InvalidValue(f"A key of 1 to {LONGEST_KEY} characters is wanted.", path=("key",))
     return key
+
+
+def search_query(catalogue: Catalogue, text: str) -> dict[str, Any]:
+    """Contacts of whom each word of `text` stands in a name, the email address or the phone number, or whose key it is."""
+    fields = [field for field in catalogue.fields.values() if field.built_in and field.type in _SEARCHED]
+    words = text.split()
+    if not words:
+        return {}
+    if len(text) > LONGEST_SEARCH:
+        raise InvalidValue(f"A search has {LONGEST_SEARCH} characters at most.", path=("search",))
+    found = all_of([any_of(_containing(fields, word, catalogue)) for word in words])
+    return {"$or": [to_query(found), {"key": text.strip()}]}
+
+
+def _containing(fields: Sequence[Field], word: str, catalogue: Catalogue) -> list[Rule]:
+    rules = []
+    for field in fields:
+        try:
+            said = UnboundCondition(field=field.key, operator=Operator.CONTAINS, operands=[word])
+            rules.append(build(said, catalogue.fields, catalogue.settings, Limits()))
+        except InvalidValue:
+            # A word that cannot be a part of a phone number is looked for in the other fields.
+            if field.type is not FieldType.PHONE:
+                raise
+    return rules
 
 
 def read_attributes(catalogue: Catalogue, attributes: Sequence[tuple[str, Any]]) -> dict[str, Entry | None]:

@@ -13,9 +13,9 @@ from typing import Any
 
 import structlog
 from bson import ObjectId
-from pymongo.errors import PyMongoError
 
 from domain.definitions import Definitions
+from domain.store.client import DatabaseError
 from domain.store.definitions import DefinitionLog, Kind
 from domain.store.scope import Scoped
 
@@ -98,5 +98,5 @@ class Sweeper:
 async def _logged(work: Awaitable[None]) -> None:
     try:
         await work
-    except PyMongoError as error:
+    except DatabaseError as error:
         log.warning("sweeping.interrupted", error=repr(error))

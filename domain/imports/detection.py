@@ -45,35 +45,45 @@ _OTHER_KINDS = (
     (b"SQLite format 3\0", "a database"),
 )
 # The guess is made among these: rarer ones would be mistaken for them far more often than meant.
-_GUESSED = (
-    "cp1252 cp1250 cp1251 cp1253 cp1254 cp1255 cp1256 cp1257 cp874 koi8_r mac_roman cp932 euc_jp gb18030 big5 cp949"
-).split()
+_GUESSED = [
+    *(
+        "cp1252",
+        "cp1250",
+        "cp1251",
+        "cp1253",
+        "cp1254",
+        "cp1255",
+        "cp1256",
+        "cp1257",
+        "cp874",
+        "koi8_r",
+        "mac_roman",
+    ),
+    *("cp932", "euc_jp", "gb18030", "big5", "cp949"),
+]
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Format:
+class FileFormat:
     """How to read a file. `encoding` is the name of a Python codec, `delimiter` one character."""
 
     encoding: str
     delimiter: str
 
 
-def detect(path: Path, *, encoding: str | None = None, delimiter: str | None = None) -> Format:
+def detect(path: Path, *, encoding: str | None = None, delimiter: str | None = None) -> FileFormat:
     """The format of a file; what is given is taken as said. Raises `UnreadableFile`, and `OSError` from the file system."""
     with path.open("rb") as file:
         head = file.read(_HEAD)
     _refuse_other_kinds(head)
-    if encoding is None:
-        encoding = _marked(head) or _unmarked(path, head)
-    else:
-        encoding = _known(encoding)
+    encoding = _known(encoding) if encoding is not None else _marked(head) or _unmarked(path, head)
     if delimiter is None:
         text = codecs.getincrementaldecoder(encoding)(errors="replace").decode(head)
         delimiter = detect_delimiter(text, whole=len(head) < _HEAD)
     elif len(delimiter) != 1 or delimiter in '"\r\n':
         raise UnreadableFile("One character is wanted as what stands between columns, such as “;”.")
-    return Format(encoding=encoding, delimiter=delimiter)
+    return FileFormat(encoding=encoding, delimiter=delimiter)
 
 
 def detect_delimiter(text: str, *, whole: bool) -> str:
@@ -84,7 +94,13 @@ def detect_delimiter(text: str, *, whole: bool) -> str:
     best, best_score = ",", (0.0, 1)
     for delimiter in DELIMITERS:
         try:
-            rows = [row for row in islice(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), _SAMPLE_ROWS) if row]
+            rows = [
+                row
+                for row in islice(
+                    csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), _SAMPLE_ROWS
+                )
+                if row
+            ]
         except csv.Error:
             continue
         if not whole and 1 < len(rows) < _SAMPLE_ROWS:

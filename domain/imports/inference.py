@@ -16,7 +16,7 @@ import re
 from domain.errors import InvalidValue
 from domain.fields import Field, FieldType, Settings, parse_cell
 
-_NARROW = (
+_NARROW: tuple[FieldType, ...] = (
     FieldType.BOOLEAN,
     FieldType.NUMBER,
     FieldType.DATE,

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from domain.errors import LimitExceeded, UnreadableFile
-from domain.imports.detection import Format
+from domain.imports.detection import FileFormat
 
 MAX_COLUMNS = 1_000
 LONGEST_CELL = 1_000_000
@@ -76,11 +76,11 @@ class _TooLong(Exception):
 class Table:
     """An opened table. Made by `open_table`."""
 
-    def __init__(self, file: BinaryIO, format: Format) -> None:
+    def __init__(self, file: BinaryIO, file_format: FileFormat) -> None:
         self._file = file
-        self._encoding = format.encoding
-        self._lines = _Lines(io.TextIOWrapper(file, encoding=format.encoding, newline=""))
-        self._records = csv.reader(self._lines, delimiter=format.delimiter)
+        self._encoding = file_format.encoding
+        self._lines = _Lines(io.TextIOWrapper(file, encoding=file_format.encoding, newline=""))
+        self._records = csv.reader(self._lines, delimiter=file_format.delimiter)
         self._row = 0
         header = self._next()
         if header is None:
@@ -129,16 +129,18 @@ class Table:
 
 
 @contextmanager
-def open_table(path: Path, format: Format) -> Iterator[Table]:
+def open_table(path: Path, file_format: FileFormat) -> Iterator[Table]:
     """The table in a file. Raises `UnreadableFile`, `LimitExceeded` for too many columns, and `OSError`."""
     with path.open("rb") as file:
-        yield Table(file, format)
+        yield Table(file, file_format)
 
 
 def _headers(cells: list[str]) -> tuple[str, ...]:
     """The names of the columns, "" for a column without one."""
     if len(cells) > MAX_COLUMNS:
-        raise LimitExceeded(f"The file has {len(cells):,} columns; {MAX_COLUMNS:,} is the most that is taken.")
+        raise LimitExceeded(
+            f"The file has {len(cells):,} columns; {MAX_COLUMNS:,} is the most that is taken."
+        )
     headers = tuple(" ".join(cell.split()) for cell in cells)
     first: dict[str, int] = {}
     for position, header in enumerate(headers):

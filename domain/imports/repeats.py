@@ -13,6 +13,7 @@ import hashlib
 import sqlite3
 from collections.abc import Iterable
 from types import TracebackType
+from typing import Self
 
 
 class LastRows:
@@ -48,7 +49,7 @@ class LastRows:
         found = self._table.execute("SELECT row FROM last WHERE key = ?", (_digest(key),)).fetchone()
         return found is not None and found[0] > row
 
-    def __enter__(self) -> LastRows:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

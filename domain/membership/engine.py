@@ -11,10 +11,10 @@ import asyncio
 from contextlib import suppress
 
 import structlog
-from pymongo.errors import PyMongoError
 
 from domain.membership.changes import MissingPreImage
 from domain.membership.run import Publish, Run
+from domain.store.client import DatabaseError
 from domain.store.store import Store
 from domain.store.stream import HistoryLost
 
@@ -58,7 +58,7 @@ class Engine:
                     f"what happened since the last checkpoint can no longer be told: {lost.exceptions[0]}"
                 )
                 log.warning("engine.history_lost", because=afresh)
-            except* PyMongoError as failed:
+            except* DatabaseError as failed:
                 log.warning(
                     "engine.database_failed", error=repr(failed.exceptions[0]), retry_in_seconds=delay
                 )

@@ -1,0 +1,166 @@
+"""The schema: its roots, and how it is put together and printed.
+
+Owns what can be asked for at the top; one file for each subject beside it holds the rest. `schema.graphql` at the project's root is
+printed from here (`python -m api schema`). Held by `tests/api/test_schema.py`, which compares the two and walks every
+description.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import strawberry
+from bson import ObjectId
+from strawberry.schema.config import StrawberryConfig
+from strawberry.tools import merge_types
+
+from api.account_settings import Settings, SettingsMutations, to_settings
+from api.audiences import Node, object_id
+from api.connections import After, Connection, First, Search, checked_first, from_cursor, to_connection, to_cursor
+from api.contacts import Contact, ContactMutations, load_contact, to_contact
+from api.context import Info
+from api.executing import FreshForEachEvent, Schema
+from api.fields import Field, FieldMutations, to_field
+from api.groups import Group, GroupMutations, group_of, to_group
+from api.ids import Kind, find_id, read_id
+from api.limits import OperationLimits
+from api.previews import RulePreview
+from api.rules import RuleInput, rule_builder
+from api.segments import Segment, SegmentMutations, segment_of, to_segment
+from api.values import ATTRIBUTE_VALUE, AttributeValue
+from api.watching import Subscription
+from domain.audiences import Group as StoredGroup
+from domain.audiences import Segment as StoredSegment
+from domain.contacts import search_query
+from domain.errors import InvalidValue
+from domain.fields import fold
+from domain.rules.query import to_query
+
+from collections.abc import Iterable
+
+
+@strawberry.type(description="What can be read. Everything is of the caller's account, and as it is at this moment.")
+class Query:
+    @strawberry.field(description="The thing of this identifier: a contact, group or segment; null where there is none.")
+    async def node(
+        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The identifier.")]
+    ) -> Node | None:
+        match read_id(id):
+            case (Kind.CONTACT, identifier):
+                return await load_contact(info, identifier)
+            case (Kind.GROUP, identifier):
+                return await group_of(info, identifier)
+            case (Kind.SEGMENT, identifier):
+                return await segment_of(info, identifier)
+            case _:
+                return None
+
+    @strawberry.field(description="The account's fields: the built-in ones first, then in the order in which they were made.")
+    async def fields(self, info: Info) -> list[Field]:
+        return [to_field(field) for field in (await info.context.catalogue()).fields.values()]
+
+    @strawberry.field(description="The account's settings.")
+    async def settings(self, info: Info) -> Settings:
+        return to_settings((await info.context.catalogue()).settings)
+
+    @strawberry.field(description="One contact, by its identifier or by its key; null where there is none.")
+    async def contact(
+        self,
+        info: Info,
+        id: Annotated[strawberry.ID | None, strawberry.argument(description="Its identifier.")] = None,
+        key: Annotated[
+            str | None, strawberry.argument(description="The identifier that the account's own systems use.")
+        ] = None,
+    ) -> Contact | None:
+        if (id is None) == (key is None):
+            raise InvalidValue("Either “id” or “key” is wanted.", path=("id",))
+        if id is not None:
+            return await load_contact(info, find_id(id, Kind.CONTACT))
+        found = await info.context.account.contacts.get_by_key((key or "").strip())
+        return None if found is None else to_contact(found, await info.context.catalogue())
+
+    @strawberry.field(description="Contacts, by a stable order that does not change while they do.")
+    async def contacts(
+        self,
+        info: Info,
+        first: First = 50,
+        after: After = None,
+        rule: Annotated[
+            RuleInput | None, strawberry.argument(description="Only those that this rule matches.")
+        ] = None,
+        search: Annotated[
+            str | None,
+            strawberry.argument(
+                description="Only those of whom each of these words stands in a name, the email address or the phone "
+                "number, and the one whose key it is."
+            ),
+        ] = None,
+    ) -> Connection[Contact]:
+        contacts, catalogue = info.context.account.contacts, await info.context.catalogue()
+        query = {} if rule is None else to_query(rule_builder(rule)(catalogue))
+        if search is not None:
+            query = {"$and": [query, search_query(catalogue, search)]} if query else search_query(catalogue, search)
+        limit = checked_first(first) + 1
+        behind = None if after is None else object_id(from_cursor("contacts", after, 1)[0])
+        found = await contacts.page(query, after=behind, limit=limit)
+
+        async def count() -> int:
+            return await contacts.count(query)
+
+        return to_connection(
+            [to_contact(contact, catalogue) for contact in found],
+            lambda contact: to_cursor("contacts", str(contact.stored.id)),
+            first=first,
+            after=after,
+            count=count,
+        )
+
+    @strawberry.field(description="One group; null where there is none.")
+    async def group(
+        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="Its identifier.")]
+    ) -> Group | None:
+        return await group_of(info, find_id(id, Kind.GROUP))
+
+    @strawberry.field(description="The static groups, by name.")
+    async def groups(
+        self, info: Info, first: First = 50, after: After = None, search: Search = None
+    ) -> Connection[Group]:
+        catalogue = await info.context.catalogue()
+        found = _by_name(catalogue.groups.values(), search)
+        return _named("groups", [to_group(group, catalogue) for group in found], first, after)
+
+    @strawberry.field(description="One segment; null where there is none.")
+    async def segment(
+        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="Its identifier.")]
+    ) -> Segment | None:
+        return await segment_of(info, find_id(id, Kind.SEGMENT))
+
+    @strawberry.field(description="The dynamic segments, by name.")
+    async def segments(
+        self, info: Info, first: First = 50, after: After = None, search: Search = None
+    ) -> Connection[Segment]:
+        catalogue = await info.context.catalogue()
+        found = _by_name(catalogue.segments.values(), search)
+        return _named("segments", [to_segment(segment, catalogue) for segment in found], first, after)
+
+    @strawberry.field(
+        description="What a rule would select: size, a sample, its text, how many contacts its negative conditions take in for "
+        "lack of a value. Nothing is saved."
+    )
+    async def preview_rule(
+        self, info: Info, rule: Annotated[RuleInput, strawberry.argument(description="The rule.")]
+    ) -> RulePreview:
+        catalogue = await info.context.catalogue()
+        return RulePreview(stored=rule_builder(rule)(catalogue), catalogue=catalogue)
+
+
+Named = StoredGroup | StoredSegment
+
+
+def _place(stored: Named) -> tuple[str, str]:
+    return fold(stored.name), str(stored.id)
+
+
+def _by_name(audiences: Iterable[Named], search: str | None) -> list[Named]:
+    part = fold(search or "")
+    return sorted((audience for audience in audiences if part in fold(audience.name)), key=_place)
