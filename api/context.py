@@ -8,6 +8,7 @@ no estimate can foresee: how many groups and segments the contacts of a page hap
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 import strawberry
 
@@ -26,6 +27,7 @@ class Session:
     def __init__(self, accounts: Accounts, caller: Caller | None = None) -> None:
         self._accounts = accounts
         self.caller = caller
+        self.connection_params: Mapping[str, object] = {}
 
     def context(self) -> Context:
         """A fresh context. Raises `Unauthenticated`."""

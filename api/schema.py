@@ -7,10 +7,11 @@ description.
 
 from __future__ import annotations
 
-from typing import Annotated
+from bisect import bisect_right
+from collections.abc import Iterable
+from typing import Annotated, TypeVar
 
 import strawberry
-from bson import ObjectId
 from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import merge_types
 
@@ -35,8 +36,6 @@ from domain.contacts import search_query
 from domain.errors import InvalidValue
 from domain.fields import fold
 from domain.rules.query import to_query
-
-from collections.abc import Iterable
 
 
 @strawberry.type(description="What can be read. Everything is of the caller's account, and as it is at this moment.")
@@ -154,13 +153,60 @@ class Query:
         return RulePreview(stored=rule_builder(rule)(catalogue), catalogue=catalogue)
 
 
-Named = StoredGroup | StoredSegment
+Stored = TypeVar("Stored", StoredGroup, StoredSegment)
+Named = TypeVar("Named", Group, Segment)
 
 
-def _place(stored: Named) -> tuple[str, str]:
-    return fold(stored.name), str(stored.id)
-
-
-def _by_name(audiences: Iterable[Named], search: str | None) -> list[Named]:
+def _by_name(audiences: Iterable[Stored], search: str | None) -> list[Stored]:
     part = fold(search or "")
-    return sorted((audience for audience in audiences if part in fold(audience.name)), key=_place)
+    found = [audience for audience in audiences if part in fold(audience.name)]
+    return sorted(found, key=lambda audience: (fold(audience.name), str(audience.id)))
+
+
+def _named(of: str, audiences: list[Named], first: int, after: str | None) -> Connection[Named]:
+    """A page of a list by name. The cursor names the place, so a rename moves an item and loses none."""
+    limit = checked_first(first) + 1
+
+    def place(audience: Named) -> tuple[str, str]:
+        return fold(audience.stored.name), str(audience.stored.id)
+
+    following = audiences
+    if after is not None:
+        name, identifier = from_cursor(of, after, 2)
+        following = audiences[bisect_right(audiences, (name, identifier), key=place) :]
+
+    async def count() -> int:
+        return len(audiences)
+
+    return to_connection(
+        following[:limit],
+        lambda audience: to_cursor(of, *place(audience)),
+        first=first,
+        after=after,
+        count=count,
+    )
+
+
+Mutation = merge_types(
+    "Mutation", (FieldMutations, SettingsMutations, ContactMutations, GroupMutations, SegmentMutations)
+)
+
+
+def make_schema() -> Schema:
+    return Schema(
+        query=Query,
+        mutation=Mutation,
+        subscription=Subscription,
+        types=[Contact, Group, Segment],
+        extensions=[OperationLimits],
+        execution_context_class=FreshForEachEvent,
+        config=StrawberryConfig(scalar_map={AttributeValue: ATTRIBUTE_VALUE}),
+    )
+
+
+schema = make_schema()
+
+
+def printed() -> str:
+    """The schema as `schema.graphql` holds it."""
+    return f"{schema.as_str()}\n"

@@ -92,14 +92,15 @@ class Importer:
         from the file system.
         """
         size = (await asyncio.to_thread(path.stat)).st_size
-        report.format = await asyncio.to_thread(
+        file_format = await asyncio.to_thread(
             detect, path, encoding=options.encoding, delimiter=options.delimiter
         )
+        report.file_format = file_format
         catalogue = await self._definitions.current()
         settings, known = catalogue.settings, catalogue.fields
         with LastRows() as last_rows:
             survey = Survey(last_rows)
-            with closing(survey.steps(path, report.format, options, settings, known)) as steps:
+            with closing(survey.steps(path, file_format, options, settings, known)) as steps:
                 while (position := await _step(steps)) is not None:
                     self._progress(Progress(writing=False, position=position, size=size))
             report.targets = map_columns(survey.headers, survey.guesses, known, survey.choices)
@@ -111,7 +112,7 @@ class Importer:
                 options=options,
                 last_rows=last_rows,
             )
-            with closing(reading.read(path, report.format)) as batches:
+            with closing(reading.read(path, file_format)) as batches:
                 await self._write(batches, report, size)
 
     async def _make_fields(self, wanted: Sequence[Field], *, room: int) -> None:

@@ -27,6 +27,9 @@ from domain.store.server import ServerTraits
 HISTORY_LOST = frozenset({280, 286})
 """ChangeStreamFatalError and ChangeStreamHistoryLost: the token is dead and must not be tried again."""
 
+UNREADABLE_TOKEN = frozenset({9, 260, 40647, 40649})
+"""FailedToParse, InvalidResumeToken and the resume token's own codes: the token is of another server or another history."""
+
 ENDING = frozenset({"invalidate", "drop", "dropDatabase", "rename"})
 """What ends a stream, or takes away what it told of."""
 
@@ -84,7 +87,7 @@ async def follow(
             async for batch in _batches(stream, traits):
                 yield batch
     except OperationFailure as error:
-        if error.code in HISTORY_LOST:
+        if error.code in HISTORY_LOST or (token is not None and error.code in UNREADABLE_TOKEN):
             raise HistoryLost(str(error)) from error
         raise
     except StopAsyncIteration as error:

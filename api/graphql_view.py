@@ -1,0 +1,208 @@
+"""The GraphQL endpoint over HTTP: bodies read within bounds, malformed ones answered, content negotiated.
+
+Owns what Strawberry's view leaves open: a body that is no request is a 4xx with a GraphQL error in it, never a 500; errors before
+execution carry no `data`, and are a 400 for whoever accepts `application/graphql-response+json`. Refuses batches. Held by
+`tests/api/test_http.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from cross_web import HTTPException, StarletteRequestAdapter
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
+from strawberry.asgi import GraphQL
+from strawberry.exceptions import ConnectionRejectionError
+from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData, process_result
+from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
+from strawberry.types import ExecutionResult
+from strawberry.types.unset import UNSET, UnsetType
+
+from api.context import Session
+from api.errors import INVALID_REQUEST, to_plain
+from api.executing import Schema
+from api.identity import Callers
+from api.limits import (
+    BODY_SECONDS,
+    CONNECTION_INIT_SECONDS,
+    MAX_BODY_BYTES,
+    MAX_OPERATIONS_PER_SOCKET,
+    MAX_SOCKETS,
+)
+from api.sockets import SocketAdapter, SocketOperations, Sockets
+from domain.accounts import Accounts
+from domain.errors import LimitExceeded, ShoalError, Unauthenticated
+
+PLAIN_JSON = "application/json"
+GRAPHQL_JSON = "application/graphql-response+json"
+
+
+class GraphQLView(GraphQL[Session, None]):
+    """`/graphql`, for requests and for websockets."""
+
+    graphql_transport_ws_handler_class = SocketOperations
+    websocket_adapter_class = SocketAdapter
+
+    def __init__(
+        self,
+        schema: Schema,
+        accounts: Accounts,
+        callers: Callers,
+        sockets: Sockets,
+        *,
+        allowed_origins: Sequence[str] = (),
+    ) -> None:
+        super().__init__(
+            schema,
+            graphql_ide=None,
+            subscription_protocols=(GRAPHQL_TRANSPORT_WS_PROTOCOL,),
+            connection_init_wait_timeout=timedelta(seconds=CONNECTION_INIT_SECONDS),
+            max_subscriptions_per_connection=MAX_OPERATIONS_PER_SOCKET,
+            allowed_origins=allowed_origins,
+        )
+        self._accounts = accounts
+        self.callers = callers
+        self.sockets = sockets
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._socket(WebSocket(scope, receive=receive, send=send))
+            return
+        request = Request(scope, receive=receive)
+        try:
+            response = await self.run(request)
+        except Unauthenticated as error:
+            response = refusal(401, error)
+            response.headers["WWW-Authenticate"] = "Bearer"
+        except LimitExceeded as error:
+            response = refusal(413, error)
+        except HTTPException as error:
+            response = _errors(error.status_code, {"message": error.reason, "extensions": {"code": INVALID_REQUEST}})
+        await response(scope, receive, send)
+
+    async def _socket(self, socket: WebSocket) -> None:
+        if not self.sockets.open or len(self.sockets) >= MAX_SOCKETS:
+            text = "No more websockets are taken here now. Try again later."
+            await socket.send_denial_response(
+                _errors(503, {"message": text, "extensions": {"code": LimitExceeded.code}})
+            )
+            return
+        await self.run(socket)
+
+    async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Session:
+        if isinstance(request, WebSocket):
+            return Session(self._accounts)
+        return Session(self._accounts, self.callers.identify(request.headers.get("authorization")))
+
+    async def on_ws_connect(self, context: Session) -> UnsetType:
+        """Let the caller in whose key `connection_init` holds; anybody else is closed with 4403."""
+        try:
+            context.caller = self.callers.identify(context.connection_params.get("authorization"))
+        except Unauthenticated:
+            raise ConnectionRejectionError from None
+        return UNSET
+
+    async def get_sub_response(self, request: Request) -> Response:
+        response: Response = await super().get_sub_response(request)
+        response.media_type = _preferred(request.headers.get("accept", ""))
+        return response
+
+    async def parse_http_body(self, request: StarletteRequestAdapter) -> GraphQLRequestData:
+        if request.method == "GET":
+            data: Any = self.parse_query_params(request.query_params)
+        elif (request.content_type or "").partition(";")[0].strip().lower() == PLAIN_JSON:
+            data = self.parse_json(await _body(request.request))
+        else:
+            raise HTTPException(415, f"A body of the type {PLAIN_JSON} is wanted.")
+        if isinstance(data, list):
+            raise HTTPException(400, "One operation at a time: batches are not taken.")
+        if not isinstance(data, dict):
+            raise HTTPException(400, "An object with “query” and “variables” is wanted.")
+        given = {}
+        for name, kind in (("query", str), ("operationName", str), ("variables", dict), ("extensions", dict)):
+            given[name] = data.get(name)
+            if given[name] is not None and not isinstance(given[name], kind):
+                wanted = "a text" if kind is str else "an object"
+                raise HTTPException(400, f"“{name}” is {wanted} or null.")
+        if not given["query"]:
+            raise HTTPException(400, "“query” is wanted: the text of an operation.")
+        return GraphQLRequestData(
+            query=given["query"],
+            variables=given["variables"],
+            operation_name=given["operationName"],
+            extensions=given["extensions"],
+            protocol="http",
+        )
+
+    def decode_json(self, data: str | bytes) -> object:
+        """Whatever does not read as JSON raises the one error that callers of this handle."""
+        try:
+            return json.loads(data)
+        except json.JSONDecodeError:
+            raise
+        except (ValueError, RecursionError) as error:
+            # No UTF-8, a number of many thousand digits, nested too deeply.
+            raise json.JSONDecodeError(type(error).__name__, "", 0) from None
+
+    def encode_json(self, data: object) -> str:
+        return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+
+    async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:
+        processed = process_result(result)
+        if result.data is None and result.errors and all(error.path is None for error in result.errors):
+            # Nothing was carried out: by the specification such an answer has no `data` at all.
+            processed.pop("data", None)
+        return processed
+
+    def create_response(self, response_data: Any, sub_response: Response) -> Response:
+        media_type = sub_response.media_type or PLAIN_JSON
+        before_execution = media_type == GRAPHQL_JSON and "data" not in response_data
+        status = 400 if before_execution else 200
+        return Response(self.encode_json(response_data), status_code=status, media_type=media_type)
+
+
+async def _body(request: Request) -> bytes:
+    """Raises `LimitExceeded`."""
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length[:20]) > MAX_BODY_BYTES:
+        raise _too_large()
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for part in request.stream():
+                body += part
+                if len(body) > MAX_BODY_BYTES:
+                    raise _too_large()
+    except TimeoutError:
+        raise HTTPException(408, "The body of the request did not arrive in time.") from None
+    return bytes(body)
+
+
+def _too_large() -> LimitExceeded:
+    return LimitExceeded(f"A request has {MAX_BODY_BYTES:,} bytes at most. Send fewer things at once.")
+
+
+def _preferred(accept: str) -> str:
+    """The media type of the answer: the newer one for whoever names it, unless they name the older one first."""
+    named = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
+    newer = named.index(GRAPHQL_JSON) if GRAPHQL_JSON in named else len(named)
+    older = named.index(PLAIN_JSON) if PLAIN_JSON in named else len(named)
+    return GRAPHQL_JSON if newer < older else PLAIN_JSON
+
+
+def refusal(status: int, error: ShoalError) -> Response:
+    plain = to_plain(error)
+    return _errors(status, {"message": plain["message"], "extensions": {"code": plain["code"]}})
+
+
+def _errors(status: int, error: dict[str, Any]) -> Response:
+    return JSONResponse({"errors": [error]}, status_code=status)
+
+
