@@ -8,8 +8,9 @@ embedded database last. What ends by itself (a defect of the engine's, the embed
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import structlog
 from starlette.applications import Starlette
@@ -19,7 +20,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
-from api.admin_key import AdminKey, admin_key
 from api.bus import Bus
 from api.graphql_view import GraphQLView
 from api.identity import Caller, Callers
@@ -27,31 +27,32 @@ from api.schema import schema
 from api.settings import Settings
 from api.sockets import Sockets
 from domain.accounts import DEFAULT_ACCOUNT, Accounts
+from domain.errors import StartupError
 from domain.membership.engine import Engine
 from domain.membership.hub import Hub
 from domain.store import embedded
-from domain.store.client import connect, open_database
+from domain.store.client import DatabaseError, connect, open_database
 from domain.store.store import Store, open_store
 
 log = structlog.get_logger(__name__)
 
 PROBE_SECONDS = 2.0
+STOP_SECONDS = 15.0
+"""For the engine to write what it has found; what is not written then is found again at the next start."""
 
 
 class Shoal:
     """Everything that runs in one process, wired."""
 
-    def __init__(
-        self, settings: Settings, store: Store, hub: Hub, accounts: Accounts, engine: Engine, key: AdminKey
-    ) -> None:
-        self.settings = settings
+    def __init__(self, *, store: Store, hub: Hub, accounts: Accounts, engine: Engine, callers: Callers) -> None:
         self.store = store
         self.hub = hub
         self.accounts = accounts
         self.engine = engine
-        self.key = key
+        self.callers = callers
         self.sockets = Sockets()
         self.failed = asyncio.Event()
+        """Set when a part that all the rest needs has ended by itself."""
 
     async def ready(self) -> bool:
         """Whether requests can be answered: the database answers, and the engine follows its stream."""
@@ -60,37 +61,104 @@ class Shoal:
         try:
             async with asyncio.timeout(PROBE_SECONDS):
                 await self.store.ping()
-        except Exception:  # noqa: BLE001 # whatever it is that failed, the answer is no
+        except (DatabaseError, TimeoutError):
             return False
         return True
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Shoal]:
+async def running(settings: Settings, callers: Callers) -> AsyncIterator[Shoal]:
     """Shoal, up; down again when the block is left. Raises `StartupError` where something outside must be put right."""
-    key = admin_key(settings)
     async with AsyncExitStack() as stack:
-        tasks = stack.push_async_callback  # entered first, left last: see the module's docstring for the order
-        del tasks
         uri, died = settings.mongodb_uri, None
         if uri is None:
             database = await stack.enter_async_context(embedded.running(settings.data_dir))
             uri, died = database.uri, database.died
-        client = connect(uri)
-        stack.push_async_callback(client.close)
-        store = await open_store(open_database(client, settings.database))
+        store = await _opened(stack, uri, settings.database)
         hub = Hub()
         accounts = Accounts(store, hub)
         stack.push_async_callback(accounts.close)
         bus = Bus(settings.bus, f"shoal.{settings.database}", hub.receive)
         engine = Engine(store, bus.publish)
-        shoal = Shoal(settings, store, hub, accounts, engine, key)
-        await stack.enter_async_context(_task(shoal, "bus", bus.work()))
+        shoal = Shoal(store=store, hub=hub, accounts=accounts, engine=engine, callers=callers)
+        await stack.enter_async_context(_part("bus", bus.work(), shoal))
         await bus.wait_connected()
-        await stack.enter_async_context(_task(shoal, "engine", engine.work(), stop=engine.stop))
+        await stack.enter_async_context(_part("engine", engine.work(), shoal, stop=engine.stop))
         if died is not None:
-            await stack.enter_async_context(_task(shoal, "database", died()))
+            await stack.enter_async_context(_part("database", died(), shoal))
         await accounts.get(DEFAULT_ACCOUNT).sweeper.resume()
         yield shoal
 
 
+async def _opened(stack: AsyncExitStack, uri: str, name: str) -> Store:
+    try:
+        client = connect(uri)
+        stack.push_async_callback(client.close)
+        return await open_store(open_database(client, name))
+    except DatabaseError as error:
+        raise StartupError(f"The database cannot be used: {error}") from error
+
+
+@asynccontextmanager
+async def _part(
+    name: str, work: Coroutine[Any, Any, object], shoal: Shoal, stop: Callable[[], None] | None = None
+) -> AsyncIterator[None]:
+    """Something that goes on in the background, until the block is left. Its ending before that is a failure."""
+    task = asyncio.create_task(work, name=name)
+
+    def ended(task: asyncio.Task[object]) -> None:
+        failure = None if task.cancelled() else task.exception()
+        log.critical("part.ended", part=name, said=None if failure else str(task.result()), exc_info=failure)
+        shoal.failed.set()
+
+    task.add_done_callback(ended)
+    try:
+        yield
+    finally:
+        task.remove_done_callback(ended)
+        if stop is None:
+            task.cancel()
+        else:
+            stop()
+            await asyncio.wait({task}, timeout=STOP_SECONDS)
+            task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def build_app(shoal: Shoal, settings: Settings) -> Starlette:
+    """The routes: GraphQL, and the probes of whoever runs the process."""
+    view = GraphQLView(
+        schema, shoal.accounts, shoal.callers, shoal.sockets, allowed_origins=settings.allowed_origins
+    )
+
+    async def healthz(_: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def readyz(_: Request) -> Response:
+        ready = await shoal.ready()
+        return JSONResponse({"status": "ready" if ready else "not ready"}, status_code=200 if ready else 503)
+
+    middleware = []
+    if settings.allowed_origins:
+        middleware.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.allowed_origins,
+                allow_methods=["GET", "POST"],
+                allow_headers=["authorization", "content-type"],
+            )
+        )
+    return Starlette(
+        routes=[
+            Route("/graphql", view),
+            WebSocketRoute("/graphql", view),
+            Route("/healthz", healthz),
+            Route("/readyz", readyz),
+        ],
+        middleware=middleware,
+    )
+
+
+def admin(key: str) -> Callers:
+    """The one caller there is without any other: whoever has the admin key of the default account."""
+    return Callers({key: Caller(account=DEFAULT_ACCOUNT, name="admin")})

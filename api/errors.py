@@ -15,7 +15,8 @@ import strawberry
 import structlog
 from graphql import GraphQLError
 
-from domain.errors import LimitExceeded, RuleSyntaxError, ShoalError
+from domain.errors import LimitExceeded, RuleSyntaxError, ShoalError, Unavailable
+from domain.store.client import DatabaseUnreachable
 
 log = structlog.get_logger(__name__)
 
@@ -85,6 +86,9 @@ def presentable(error: GraphQLError) -> GraphQLError:
             return _like(error, error.message, extensions)
         case RecursionError():
             return to_graphql_error(LimitExceeded("This request is nested too deeply."), error)
+        case DatabaseUnreachable():
+            log.warning("request.database_unreachable", error=repr(cause))
+            return to_graphql_error(Unavailable("The database does not answer. Try again in a few seconds."), error)
         case TimeoutError():
             return _like(error, "This took too long and was given up. Ask for less at once.", {"code": TIMEOUT})
         case _:

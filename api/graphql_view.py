@@ -44,11 +44,32 @@ PLAIN_JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
 
 
+class BoundedRequest(StarletteRequestAdapter):
+    """A request whose body is read no further than it may go."""
+
+    async def get_body(self) -> bytes:
+        """Raises `LimitExceeded`."""
+        length = self.headers.get("content-length", "")
+        if length.isdecimal() and int(length[:20]) > MAX_BODY_BYTES:
+            raise _too_large()
+        body = bytearray()
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                async for part in self._request.stream():
+                    body += part
+                    if len(body) > MAX_BODY_BYTES:
+                        raise _too_large()
+        except TimeoutError:
+            raise HTTPException(408, "The body of the request did not arrive in time.") from None
+        return bytes(body)
+
+
 class GraphQLView(GraphQL[Session, None]):
     """`/graphql`, for requests and for websockets."""
 
     graphql_transport_ws_handler_class = SocketOperations
     websocket_adapter_class = SocketAdapter
+    request_adapter_class = BoundedRequest
 
     def __init__(
         self,
@@ -118,7 +139,7 @@ class GraphQLView(GraphQL[Session, None]):
         if request.method == "GET":
             data: Any = self.parse_query_params(request.query_params)
         elif (request.content_type or "").partition(";")[0].strip().lower() == PLAIN_JSON:
-            data = self.parse_json(await _body(request.request))
+            data = self.parse_json(await request.get_body())
         else:
             raise HTTPException(415, f"A body of the type {PLAIN_JSON} is wanted.")
         if isinstance(data, list):
@@ -166,23 +187,6 @@ class GraphQLView(GraphQL[Session, None]):
         before_execution = media_type == GRAPHQL_JSON and "data" not in response_data
         status = 400 if before_execution else 200
         return Response(self.encode_json(response_data), status_code=status, media_type=media_type)
-
-
-async def _body(request: Request) -> bytes:
-    """Raises `LimitExceeded`."""
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length[:20]) > MAX_BODY_BYTES:
-        raise _too_large()
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for part in request.stream():
-                body += part
-                if len(body) > MAX_BODY_BYTES:
-                    raise _too_large()
-    except TimeoutError:
-        raise HTTPException(408, "The body of the request did not arrive in time.") from None
-    return bytes(body)
 
 
 def _too_large() -> LimitExceeded:

@@ -24,6 +24,8 @@ class Kind(StrEnum):
     SEGMENT = "Segment"
 
 
+_KINDS = {kind.value: kind for kind in Kind}
+
 AUDIENCES = (Kind.GROUP, Kind.SEGMENT)
 
 
@@ -39,9 +41,10 @@ def read_id(text: str) -> tuple[Kind, ObjectId] | None:
     except (ValueError, binascii.Error):
         return None
     name, _, identifier = plain.partition(":")
-    if name not in Kind or not ObjectId.is_valid(identifier):
+    kind = _KINDS.get(name)
+    if kind is None or not ObjectId.is_valid(identifier):
         return None
-    return Kind(name), ObjectId(identifier)
+    return kind, ObjectId(identifier)
 
 
 def find_id(text: str, *kinds: Kind) -> ObjectId | None:

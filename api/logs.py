@@ -16,6 +16,10 @@ QUIET = ("uvicorn.error", "uvicorn.access", "pymongo", "strawberry.ws", "websock
 """Libraries whose everyday messages say nothing that is not logged here already."""
 
 
+# Without the values of local variables: keys and what contacts are called would be among them.
+_TRACES = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+
+
 def configure(level: str) -> None:
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -24,9 +28,9 @@ def configure(level: str) -> None:
     ]
     last: list[Processor]
     if sys.stderr.isatty():
-        last = [structlog.dev.ConsoleRenderer()]
+        last = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     else:
-        last = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        last = [structlog.processors.ExceptionRenderer(_TRACES), structlog.processors.JSONRenderer()]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

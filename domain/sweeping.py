@@ -8,8 +8,7 @@ process ended in the middle. Cost: one write for each contact that holds a lefto
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 import structlog
 from bson import ObjectId
@@ -51,11 +50,11 @@ class Sweeper:
                     updates=[({"_id": contact["_id"]}, {"$pull": {"groups": group}}) for contact in found]
                 )
 
-        self._start(strip())
+        self._start(strip)
 
     def remove_values(self, key: str) -> None:
         """Take a deleted field's values off the contacts."""
-        self._start(self.removing_values(key))
+        self._start(lambda: self.removing_values(key))
 
     async def removing_values(self, key: str) -> None:
         """The same, waited for. It stops where the field has been made again: what stands there then is new.
@@ -78,7 +77,7 @@ class Sweeper:
                 ]
             )
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Callable[[], Awaitable[None]]) -> None:
         task = asyncio.create_task(_logged(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -95,8 +94,8 @@ class Sweeper:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-async def _logged(work: Awaitable[None]) -> None:
+async def _logged(work: Callable[[], Awaitable[None]]) -> None:
     try:
-        await work
+        await work()
     except DatabaseError as error:
         log.warning("sweeping.interrupted", error=repr(error))

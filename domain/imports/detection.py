@@ -91,27 +91,35 @@ def detect_delimiter(text: str, *, whole: bool) -> str:
 
     `text` is the beginning of a file, or the whole of it. A comma where there is one column only.
     """
-    best, best_score = ",", (0.0, 1)
-    for delimiter in DELIMITERS:
-        try:
-            rows = [
-                row
-                for row in islice(
-                    csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), _SAMPLE_ROWS
-                )
-                if row
-            ]
-        except csv.Error:
-            continue
-        if not whole and 1 < len(rows) < _SAMPLE_ROWS:
-            rows.pop()  # it may be cut off
-        width = len(rows[0]) if rows else 0
-        if width < 2:
-            continue
-        score = (sum(len(row) == width for row in rows) / len(rows), width)
-        if score > best_score:
-            best, best_score = delimiter, score
-    return best
+    # What stands between the columns stands around quotation marks as well, so a strict reading tells more; some files write
+    # marks as they like, and are read as they come.
+    for strict in (True, False):
+        best, best_score = None, (0.0, 1)
+        for delimiter in DELIMITERS:
+            widths = _widths(text, delimiter, whole=whole, strict=strict)
+            if not widths or widths[0] < 2:
+                continue
+            score = (widths.count(widths[0]) / len(widths), widths[0])
+            if score > best_score:
+                best, best_score = delimiter, score
+        if best is not None:
+            return best
+    return DELIMITERS[0]
+
+
+def _widths(text: str, delimiter: str, *, whole: bool, strict: bool) -> list[int]:
+    """How many cells each row has, of those at the beginning; nothing where the text cannot be read so."""
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=strict)
+    widths: list[int] = []
+    try:
+        widths += (len(row) for row in islice(rows, _SAMPLE_ROWS) if row)
+    except csv.Error:
+        if whole or rows.line_num < len(text.splitlines()):
+            return []
+    else:
+        if not whole and 1 < len(widths) < _SAMPLE_ROWS:
+            widths.pop()  # it may be cut off
+    return widths
 
 
 def _refuse_other_kinds(head: bytes) -> None:

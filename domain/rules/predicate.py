@@ -9,10 +9,11 @@ Invariant: accepts exactly the contacts that `to_query` finds. Held by `tests/do
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, assert_never
 
 from domain.rules.readings import Test, missing
-from domain.rules.tree import NORMAL, All, AnyOf, Condition, Not, Rule, Subject
+from domain.rules.tree import NORMAL, All, AnyOf, Condition, Not, Rule
 
 Contact = Mapping[str, Any]
 Predicate = Callable[[Contact], bool]
@@ -56,16 +57,8 @@ def _some(parts: list[Predicate]) -> Predicate:
 
 def _condition(condition: Condition) -> Predicate:
     test = _test(condition)
-    path = condition.subject.path
-    if not condition.subject.is_field:
-        return lambda contact: test(contact.get(path))
-    key = condition.subject.key
-
-    def predicate(contact: Contact) -> bool:
-        normal = contact.get("normal")
-        return test(normal.get(key) if isinstance(normal, dict) else None)
-
-    return predicate
+    look = value_at(condition.subject.path)
+    return lambda contact: test(look(contact))
 
 
 def _test(condition: Condition) -> Test:
@@ -75,10 +68,10 @@ def _test(condition: Condition) -> Test:
     return lambda value: not missing(value) and test(value)
 
 
-def value_at(subject: Subject) -> Callable[[Contact], Any]:
-    """How to get at what a contact has where `subject` looks; None where it has nothing there."""
-    path = subject.path
-    if not subject.is_field:
+@lru_cache(maxsize=4096)
+def value_at(path: str) -> Callable[[Contact], Any]:
+    """How to get at what a contact has under a subject's path; None where it has nothing there."""
+    if not path.startswith(NORMAL):
         return lambda contact: contact.get(path)
     key = path.removeprefix(NORMAL)
 

@@ -178,7 +178,7 @@ def _string(token: Token) -> str:
         if "\n" in before:
             line, column = line + before.count("\n"), len(before) - before.rfind("\n")
         raise _syntax_error(
-            f"“\\{escape}” is no escape.", line, column, tuple(f"“\\{known}”" for known in '"\\nrtbfu/')
+            f"“\\{escape}” is no escape.", line, column, _ESCAPES
         )
 
     text = _ESCAPE.sub(unescaped, token[1:-1])

@@ -12,10 +12,11 @@ from typing import Any
 from bson.codec_options import CodecOptions
 from pymongo import AsyncMongoClient, ReadPreference, WriteConcern
 from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import ConnectionFailure as DatabaseUnreachable
 from pymongo.errors import PyMongoError as DatabaseError
 from pymongo.read_concern import ReadConcern
 
-__all__ = ["CODEC", "Database", "DatabaseError", "Document", "connect", "open_database"]
+__all__ = ["CODEC", "Database", "DatabaseError", "DatabaseUnreachable", "Document", "connect", "open_database"]
 
 Document = dict[str, Any]
 Database = AsyncDatabase[Document]

@@ -19,7 +19,9 @@ def file_of(directory: Path, content: bytes) -> Path:
 
 
 WEST = "Key,Name,Town\n1,José Núñez,Málaga\n2,Zoë Müller,Köln\n3,François Lefèvre,Orléans\n"
-EAST = "Key,Name,Town\n" + "1,Łukasz Świętek,Łódź\n2,Agnieszka Żółkiewska,Częstochowa\n" * 10
+EAST = (
+    "Key,Name,Town\n1,Małgorzata Dąbrowska,Gdańsk\n2,Paweł Wójcik,Kraków\n3,Świętosława Jabłońska,Przemyśl\n"
+)
 RUSSIAN = "Ключ,Имя,Город\n1,Иван Петров,Москва\n2,Мария Сидорова,Новосибирск\n"
 JAPANESE = "キー,名前\n1,山田太郎\n2,鈴木花子\n3,さとう\n"
 
@@ -124,6 +126,7 @@ DELIMITERS = [
     (";", "Name;Amount, net;Town\nAnn;1,5;Bonn\nBob;2,5;Ulm\n"),
     (",", 'Name,"Town; state"\n"Smith; Ann","Salem, OR"\n'),
     (";", '"Smith, Ann";"a, b"\n"Jones, Bob";"c, d"\n'),
+    (",", 'a,b,c\n1,"Ann" Smith,x;y\n2,z,"3"\n'),
     (",", "Key,Tags (a;b)\n1,x;y\n2,z\n"),
     (",", "\n\na,b\n1,2\n"),
     ("|", "Key|Text\n1|one, two, three; four\n2|a, b\n"),
@@ -137,6 +140,7 @@ def test_the_delimiter_is_what_gives_rows_the_width_of_the_header(delimiter: str
 
 def test_a_row_that_is_cut_off_does_not_count() -> None:
     assert detect_delimiter("a;b;c,d\n1;2;3,4\n5;", whole=False) == ";"
+    assert detect_delimiter('a;b;c,d\n1;2;3,4\n5;6;"begun, but', whole=False) == ";"
 
 
 def test_a_delimiter_that_is_said_is_taken(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def test_where_no_key_is_repeated_no_row_is_superseded() -> None:
 
 
 def test_many_keys_are_told_apart() -> None:
-    keys = [f"key {random.Random(number).randrange(20_000)}" for number in range(30_000)]  # noqa: S311
+    keys = [f"key {random.Random(number).randrange(20_000)}" for number in range(30_000)]
     last = {key: row for row, key in enumerate(keys)}
     with LastRows() as rows:
         for start in range(0, len(keys), 1_000):

@@ -10,7 +10,7 @@ from pymongo import UpdateOne
 from domain.audiences import members_query
 from domain.membership.feed import Reset, Started
 from domain.store.log import EntryKind, LogEntry, Reason
-from tests.domain.membership.conftest import DEADLINE, Watched, World, rule
+from tests.domain.conftest import DEADLINE, Watched, World, rule
 
 CUSTOMERS = 'role is "customer"'
 

@@ -13,7 +13,7 @@ from domain.membership.feed import Reset, Started
 from domain.membership.hub import Hub
 from domain.membership.position import Position
 from domain.store.log import EntryKind, LogEntry
-from tests.domain.membership.conftest import DEADLINE, Watched, World, rule
+from tests.domain.conftest import DEADLINE, Watched, World, rule
 
 CUSTOMERS = 'role is "customer"'
 
