@@ -35,10 +35,16 @@ class LeapDay(Enum):
 
 @strawberry.type(description="What days, weeks and phone numbers mean in the account.")
 class Settings:
-    time_zone: str = strawberry.field(description="The time zone that decides what a day is, by its IANA name: `Europe/Berlin`.")
-    region: str = strawberry.field(description="The country of phone numbers that name none, by its two letters: `US`.")
+    time_zone: str = strawberry.field(
+        description="The time zone that decides what a day is, by its IANA name: `Europe/Berlin`."
+    )
+    region: str = strawberry.field(
+        description="The country of phone numbers that name none, by its two letters: `US`."
+    )
     first_weekday: Weekday = strawberry.field(description="The day that weeks begin on.")
-    leap_day: LeapDay = strawberry.field(description="On which day 29 February is observed in years that have none.")
+    leap_day: LeapDay = strawberry.field(
+        description="On which day 29 February is observed in years that have none."
+    )
 
 
 def to_settings(settings: StoredSettings) -> Settings:
@@ -56,7 +62,8 @@ class UpdateSettingsInput:
         default=strawberry.UNSET, description="The time zone that decides what a day is, by its IANA name."
     )
     region: str | None = strawberry.field(
-        default=strawberry.UNSET, description="The country of phone numbers that name none, by its two letters."
+        default=strawberry.UNSET,
+        description="The country of phone numbers that name none, by its two letters.",
     )
     first_weekday: Weekday | None = strawberry.field(
         default=strawberry.UNSET, description="The day that weeks begin on."
@@ -69,7 +76,9 @@ class UpdateSettingsInput:
 
 @strawberry.type(description="What became of `updateSettings`.")
 class UpdateSettingsPayload(Payload):
-    settings: Settings | None = strawberry.field(description="The settings as they are now; null where nothing was done.")
+    settings: Settings | None = strawberry.field(
+        description="The settings as they are now; null where nothing was done."
+    )
 
 
 @strawberry.type

@@ -44,7 +44,9 @@ STOP_SECONDS = 15.0
 class Shoal:
     """Everything that runs in one process, wired."""
 
-    def __init__(self, *, store: Store, hub: Hub, accounts: Accounts, engine: Engine, callers: Callers) -> None:
+    def __init__(
+        self, *, store: Store, hub: Hub, accounts: Accounts, engine: Engine, callers: Callers
+    ) -> None:
         self.store = store
         self.hub = hub
         self.accounts = accounts

@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 from bson import ObjectId
 
-from api.connections import After, Connection, First, PageInfo, checked_first, from_cursor, page_info, to_connection, to_cursor
+from api.connections import (
+    After,
+    Connection,
+    First,
+    PageInfo,
+    checked_first,
+    from_cursor,
+    page_info,
+    to_connection,
+    to_cursor,
+)
 from api.context import Info
 from api.ids import Kind, to_id
 from api.loaders import MembersPage
@@ -41,7 +51,9 @@ class Node:
 @strawberry.enum(description="Why somebody joined or left.")
 class ChangeReason(Enum):
     CONTACT_CREATED = strawberry.enum_value("CONTACT_CREATED", description="The contact was created.")
-    CONTACT_UPDATED = strawberry.enum_value("CONTACT_UPDATED", description="A value of the contact was changed.")
+    CONTACT_UPDATED = strawberry.enum_value(
+        "CONTACT_UPDATED", description="A value of the contact was changed."
+    )
     CONTACT_DELETED = strawberry.enum_value("CONTACT_DELETED", description="The contact was deleted.")
     IMPORTED = strawberry.enum_value("IMPORTED", description="An import created or changed the contact.")
     REPLIED = strawberry.enum_value("REPLIED", description="A reply of the contact's changed a value.")
@@ -50,9 +62,12 @@ class ChangeReason(Enum):
     )
     RULE_EDITED = strawberry.enum_value("RULE_EDITED", description="The segment's rule was edited.")
     SETTINGS_CHANGED = strawberry.enum_value(
-        "SETTINGS_CHANGED", description="A setting was changed on which the rule depends, such as the time zone."
+        "SETTINGS_CHANGED",
+        description="A setting was changed on which the rule depends, such as the time zone.",
     )
-    TIME_PASSED = strawberry.enum_value("TIME_PASSED", description="The rule looks at the time, and it went by.")
+    TIME_PASSED = strawberry.enum_value(
+        "TIME_PASSED", description="The rule looks at the time, and it went by."
+    )
     RECONCILED = strawberry.enum_value(
         "RECONCILED", description="Found by comparison, where what exactly happened can no longer be told."
     )
@@ -66,11 +81,15 @@ class MembershipChangeKind(Enum):
 
 @strawberry.type(description="Somebody joined or left an audience.")
 class MembershipChange:
-    cursor: str = strawberry.field(description="Its place in the audience's feed: the same one that its event had.")
+    cursor: str = strawberry.field(
+        description="Its place in the audience's feed: the same one that its event had."
+    )
     at: datetime = strawberry.field(description="When it happened.")
     kind: MembershipChangeKind = strawberry.field(description="Whether the contact joined or left.")
     reason: ChangeReason = strawberry.field(description="Why.")
-    contact_id: strawberry.ID = strawberry.field(description="Who, also where the contact has been deleted since.")
+    contact_id: strawberry.ID = strawberry.field(
+        description="Who, also where the contact has been deleted since."
+    )
     size: int = strawberry.field(description="The audience's size after it.")
     contact_object_id: strawberry.Private[ObjectId]
 
@@ -203,11 +222,14 @@ class Audience(Node):
         first: First = 50,
         after: After = None,
         since: Annotated[
-            datetime | None, strawberry.argument(description="None that is older, by `at`; with its offset from UTC.")
+            datetime | None,
+            strawberry.argument(description="None that is older, by `at`; with its offset from UTC."),
         ] = None,
     ) -> MembershipChangeConnection:
         if since is not None and since.tzinfo is None:
-            raise InvalidValue("A point in time with its offset is wanted, such as 2026-05-03T10:00:00Z.", path=("since",))
+            raise InvalidValue(
+                "A point in time with its offset is wanted, such as 2026-05-03T10:00:00Z.", path=("since",)
+            )
         audience = self.stored.id
         limit = checked_first(first) + 1
         before = None if after is None else feed_position(audience, after, path="after")
@@ -221,7 +243,10 @@ class Audience(Node):
         self,
         info: Info,
         cursor: Annotated[
-            str, strawberry.argument(description="A feed cursor: of `cursor`, of an event, or of an earlier change.")
+            str,
+            strawberry.argument(
+                description="A feed cursor: of `cursor`, of an event, or of an earlier change."
+            ),
         ],
         first: First = 100,
     ) -> MembershipChangeConnection:

@@ -19,9 +19,7 @@ from domain.errors import InvalidCursor, InvalidValue, LimitExceeded
 
 MAX_FIRST = 200
 
-First = Annotated[
-    int, strawberry.argument(description=f"How many to give at most, from 0 to {MAX_FIRST}.")
-]
+First = Annotated[int, strawberry.argument(description=f"How many to give at most, from 0 to {MAX_FIRST}.")]
 After = Annotated[
     str | None,
     strawberry.argument(description="Begin behind this cursor, one that a page of the same list gave."),
@@ -74,7 +72,9 @@ def checked_first(first: int) -> int:
     if first < 0:
         raise InvalidValue("A number that is not negative is wanted.", path=("first",))
     if first > MAX_FIRST:
-        raise LimitExceeded(f"A page has {MAX_FIRST} items at most; go on behind its last cursor.", path=("first",))
+        raise LimitExceeded(
+            f"A page has {MAX_FIRST} items at most; go on behind its last cursor.", path=("first",)
+        )
     return first
 
 
@@ -123,6 +123,7 @@ def from_cursor(of: str, cursor: str, parts: int) -> list[str]:
         raise InvalidCursor("This is not a cursor of a list. Use one that a page has given.", path=("after",))
     if given[0] != of:
         raise InvalidCursor(
-            "This cursor belongs to another list. A cursor works only for the list that gave it.", path=("after",)
+            "This cursor belongs to another list. A cursor works only for the list that gave it.",
+            path=("after",),
         )
     return given[1:]

@@ -56,13 +56,17 @@ class Contact(Node):
     def updated_at(self) -> datetime | None:
         return self.stored.updated
 
-    @strawberry.field(description="The value in one field; null where it has none. `UNKNOWN_FIELD` where there is no such field.")
+    @strawberry.field(
+        description="The value in one field; null where it has none. `UNKNOWN_FIELD` where there is no such field."
+    )
     def attribute(
         self, key: Annotated[str, strawberry.argument(description="The field's key.")]
     ) -> Attribute | None:
         return self._attribute(self.catalogue.fields.require(key).key)
 
-    @strawberry.field(description="The values, in the order of the account's fields. A field without a value is not listed.")
+    @strawberry.field(
+        description="The values, in the order of the account's fields. A field without a value is not listed."
+    )
     def attributes(
         self,
         keys: Annotated[
@@ -142,13 +146,17 @@ class CreateContactPayload(Payload):
 @strawberry.input(description="What is to change about a contact. A field that is left out stays as it is.")
 class UpdateContactInput:
     id: strawberry.ID = strawberry.field(description="The contact.")
-    attributes: list[AttributeInput] = strawberry.field(description="The values to write, each field once at most.")
+    attributes: list[AttributeInput] = strawberry.field(
+        description="The values to write, each field once at most."
+    )
     client_mutation_id: str | None = CLIENT_MUTATION_ID
 
 
 @strawberry.type(description="What became of `updateContact`.")
 class UpdateContactPayload(Payload):
-    contact: Contact | None = strawberry.field(description="The contact as it is now; null where nothing was done.")
+    contact: Contact | None = strawberry.field(
+        description="The contact as it is now; null where nothing was done."
+    )
 
 
 @strawberry.input(description="A contact to be deleted, with all its values.")
@@ -184,8 +192,12 @@ class UpsertContactsInput:
 class UpsertOutcome(Enum):
     CREATED = strawberry.enum_value("created", description="It was made.")
     UPDATED = strawberry.enum_value("updated", description="It was there, and was changed.")
-    UNCHANGED = strawberry.enum_value("unchanged", description="It was there, and held what was given already.")
-    REFUSED = strawberry.enum_value("refused", description="Something about it was wrong; nothing of it was written.")
+    UNCHANGED = strawberry.enum_value(
+        "unchanged", description="It was there, and held what was given already."
+    )
+    REFUSED = strawberry.enum_value(
+        "refused", description="Something about it was wrong; nothing of it was written."
+    )
 
 
 @strawberry.type(description="One contact of those that were sent.")
@@ -255,7 +267,7 @@ class ContactMutations:
             )
             for one in outcome.made.get("contacts", [])
         ]
-        counts = {known: 0 for known in UpsertOutcome}
+        counts = dict.fromkeys(UpsertOutcome, 0)
         for contact in contacts:
             counts[contact.outcome] += 1
         return UpsertContactsPayload(
@@ -301,15 +313,23 @@ async def _upsert(info: Info, contacts: Sequence[UpsertContactInput]) -> list[di
     """What became of each, in plain values."""
     if len(contacts) > MAX_AT_ONCE:
         raise LimitExceeded(
-            f"{len(contacts):,} contacts are too many at once: send {MAX_AT_ONCE:,} at most.", path=("contacts",)
+            f"{len(contacts):,} contacts are too many at once: send {MAX_AT_ONCE:,} at most.",
+            path=("contacts",),
         )
     catalogue = await info.context.catalogue()
     outcomes: list[dict[str, Any]] = []
     rows: list[Row] = []
     for index, given in enumerate(contacts):
-        outcome: dict[str, Any] = {"key": given.key, "outcome": UpsertOutcome.REFUSED.value, "errors": [], "contact": None}
+        outcome: dict[str, Any] = {
+            "key": given.key,
+            "outcome": UpsertOutcome.REFUSED.value,
+            "errors": [],
+            "contact": None,
+        }
         try:
-            row = Row(key=checked_key(given.key), entries=read_attributes(catalogue, _given(given.attributes)))
+            row = Row(
+                key=checked_key(given.key), entries=read_attributes(catalogue, _given(given.attributes))
+            )
         except ShoalError as error:
             outcome["errors"] = [to_plain(error.at("contacts", index))]
         else:

@@ -78,7 +78,8 @@ def check_cost(
     estimate = _Estimate(schema, document, variables)
     for definition in document.definitions:
         if isinstance(definition, OperationDefinitionNode) and (
-            operation_name is None or (definition.name is not None and definition.name.value == operation_name)
+            operation_name is None
+            or (definition.name is not None and definition.name.value == operation_name)
         ):
             cost, depth = estimate.operation(definition)
             if depth > MAX_DEPTH:
@@ -93,7 +94,11 @@ def check_cost(
 def _check_selections(document: DocumentNode) -> None:
     """Over the whole text: what no operation uses is validated, too."""
     found = 0
-    waiting = [definition.selection_set for definition in document.definitions if hasattr(definition, "selection_set")]
+    waiting = [
+        definition.selection_set
+        for definition in document.definitions
+        if hasattr(definition, "selection_set")
+    ]
     while waiting:
         for selection in waiting.pop().selections:
             found += 1

@@ -25,7 +25,9 @@ INTERNAL = "INTERNAL"
 TIMEOUT = "TIMEOUT"
 
 
-@strawberry.type(description="Why something was refused: data that a program can act on and a person can read.")
+@strawberry.type(
+    description="Why something was refused: data that a program can act on and a person can read."
+)
 class UserError:
     code: str = strawberry.field(
         description="A stable code, such as `NAME_TAKEN` or `RULE_SYNTAX`: what programs decide on."
@@ -34,7 +36,7 @@ class UserError:
         description="What is wrong and what to do about it, fit to be shown to a person."
     )
     path: list[str] = strawberry.field(
-        description="Where in the input the fault lies, from its root: `[\"contacts\", \"3\", \"key\"]`. "
+        description='Where in the input the fault lies, from its root: `["contacts", "3", "key"]`. '
         "Empty where it is not about one part."
     )
     line: int | None = strawberry.field(
@@ -88,13 +90,19 @@ def presentable(error: GraphQLError) -> GraphQLError:
             return to_graphql_error(LimitExceeded("This request is nested too deeply."), error)
         case DatabaseUnreachable():
             log.warning("request.database_unreachable", error=repr(cause))
-            return to_graphql_error(Unavailable("The database does not answer. Try again in a few seconds."), error)
+            return to_graphql_error(
+                Unavailable("The database does not answer. Try again in a few seconds."), error
+            )
         case TimeoutError():
-            return _like(error, "This took too long and was given up. Ask for less at once.", {"code": TIMEOUT})
+            return _like(
+                error, "This took too long and was given up. Ask for less at once.", {"code": TIMEOUT}
+            )
         case _:
             identifier = secrets.token_hex(8)
             log.error("request.failed", id=identifier, exc_info=cause)
-            message = f"Something went wrong here. It is logged under {identifier}: name that when you report it."
+            message = (
+                f"Something went wrong here. It is logged under {identifier}: name that when you report it."
+            )
             return _like(error, message, {"code": INTERNAL, "id": identifier})
 
 

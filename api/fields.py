@@ -17,18 +17,25 @@ from domain.fields import FieldType as StoredFieldType
 
 @strawberry.enum(description="What kind of value a field holds, and so which operators rules have for it.")
 class FieldType(Enum):
-    TEXT = strawberry.enum_value("text", description="A text of up to 10,000 characters; compared without regard to case.")
+    TEXT = strawberry.enum_value(
+        "text", description="A text of up to 10,000 characters; compared without regard to case."
+    )
     EMAIL = strawberry.enum_value("email", description="An email address.")
     PHONE = strawberry.enum_value(
         "phone", description="A phone number; without a country code, one of the account's region."
     )
     NUMBER = strawberry.enum_value("number", description="A finite number.")
-    BOOLEAN = strawberry.enum_value("boolean", description="True or false. Neither is another case than false.")
+    BOOLEAN = strawberry.enum_value(
+        "boolean", description="True or false. Neither is another case than false."
+    )
     DATE = strawberry.enum_value("date", description="A civil date such as `1965-01-31`, in no time zone.")
     DATETIME = strawberry.enum_value(
-        "datetime", description="A point in time such as `2026-05-03T10:00:00+02:00`, always with its offset from UTC."
+        "datetime",
+        description="A point in time such as `2026-05-03T10:00:00+02:00`, always with its offset from UTC.",
     )
-    CHOICE = strawberry.enum_value("choice", description="One of the field's options, or any text where it has none.")
+    CHOICE = strawberry.enum_value(
+        "choice", description="One of the field's options, or any text where it has none."
+    )
     TAGS = strawberry.enum_value("tags", description="A set of texts.")
 
 
@@ -127,7 +134,9 @@ class FieldMutations:
             return {"field": field.key}
 
         outcome = await once(info, input, act)
-        return CreateFieldPayload(field=await field_of_key(info, outcome.made.get("field")), errors=outcome.errors)
+        return CreateFieldPayload(
+            field=await field_of_key(info, outcome.made.get("field")), errors=outcome.errors
+        )
 
     @strawberry.mutation(
         description="Change a field's label or options. Errors: `UNKNOWN_FIELD`, `INVALID_FIELD`, `INVALID_VALUE`."
@@ -145,7 +154,9 @@ class FieldMutations:
             return {"field": input.key}
 
         outcome = await once(info, input, act)
-        return UpdateFieldPayload(field=await field_of_key(info, outcome.made.get("field")), errors=outcome.errors)
+        return UpdateFieldPayload(
+            field=await field_of_key(info, outcome.made.get("field")), errors=outcome.errors
+        )
 
     @strawberry.mutation(
         description="Delete a field. Its values go from the contacts shortly after. "
@@ -158,5 +169,3 @@ class FieldMutations:
 
         outcome = await once(info, input, act)
         return DeleteFieldPayload(deleted_key=outcome.made.get("deletedKey"), errors=outcome.errors)
-
-

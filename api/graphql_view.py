@@ -105,7 +105,9 @@ class GraphQLView(GraphQL[Session, None]):
         except LimitExceeded as error:
             response = refusal(413, error)
         except HTTPException as error:
-            response = _errors(error.status_code, {"message": error.reason, "extensions": {"code": INVALID_REQUEST}})
+            response = _errors(
+                error.status_code, {"message": error.reason, "extensions": {"code": INVALID_REQUEST}}
+            )
         await response(scope, receive, send)
 
     async def _socket(self, socket: WebSocket) -> None:
@@ -208,5 +210,3 @@ def refusal(status: int, error: ShoalError) -> Response:
 
 def _errors(status: int, error: dict[str, Any]) -> Response:
     return JSONResponse({"errors": [error]}, status_code=status)
-
-

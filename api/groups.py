@@ -75,7 +75,9 @@ class DeleteGroupPayload(Payload):
 @strawberry.input(description="Contacts, by identifiers, by keys, or both.")
 class ContactsInput:
     ids: list[strawberry.ID] | None = strawberry.field(default=None, description="By their identifiers.")
-    keys: list[str] | None = strawberry.field(default=None, description="By the keys of the account's own systems.")
+    keys: list[str] | None = strawberry.field(
+        default=None, description="By the keys of the account's own systems."
+    )
 
 
 @strawberry.input(description="Contacts that are to be put into a group, or taken out of it.")
@@ -110,7 +112,9 @@ class GroupMutations:
             return {"group": group.id}
 
         outcome = await once(info, input, act)
-        return CreateGroupPayload(group=await group_of(info, outcome.made.get("group")), errors=outcome.errors)
+        return CreateGroupPayload(
+            group=await group_of(info, outcome.made.get("group")), errors=outcome.errors
+        )
 
     @strawberry.mutation(
         description="Change a group's name or description. Errors: `NOT_FOUND`, `INVALID_VALUE`, `NAME_TAKEN`."
@@ -127,7 +131,9 @@ class GroupMutations:
             return {"group": group.id}
 
         outcome = await once(info, input, act)
-        return UpdateGroupPayload(group=await group_of(info, outcome.made.get("group")), errors=outcome.errors)
+        return UpdateGroupPayload(
+            group=await group_of(info, outcome.made.get("group")), errors=outcome.errors
+        )
 
     @strawberry.mutation(
         description="Delete a group. Its watchers are told that it ended, and nobody is told to have left. Errors: `NOT_FOUND`."
@@ -164,7 +170,9 @@ async def _regroup(info: Info, input: GroupMembersInput, *, add: bool) -> GroupM
         groups = info.context.account.groups
         identifier = require_id(input.group, Kind.GROUP, path=("group",))
         ids = [find_id(given, Kind.CONTACT) for given in input.contacts.ids or ()]
-        regrouped = await (groups.add if add else groups.remove)(identifier, ids=ids, keys=input.contacts.keys or ())
+        regrouped = await (groups.add if add else groups.remove)(
+            identifier, ids=ids, keys=input.contacts.keys or ()
+        )
         return {
             "group": identifier,
             "moved": regrouped.moved,

@@ -32,7 +32,9 @@ Act = Callable[[ObjectId], Awaitable[Mapping[str, Any]]]
 
 @strawberry.interface(description="What became of a mutation.")
 class Payload:
-    errors: list[UserError] = strawberry.field(description="Why nothing, or not everything, was done; else empty.")
+    errors: list[UserError] = strawberry.field(
+        description="Why nothing, or not everything, was done; else empty."
+    )
 
 
 @dataclass(frozen=True, slots=True)

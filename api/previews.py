@@ -43,9 +43,13 @@ class RulePreview:
         info: Info,
         first: Annotated[int, strawberry.argument(description="How many at most, up to 200.")] = 10,
     ) -> list[Contact]:
-        found = await info.context.account.contacts.page(
-            to_query(self.stored), after=None, limit=checked_first(first)
-        ) if first else []
+        found = (
+            await info.context.account.contacts.page(
+                to_query(self.stored), after=None, limit=checked_first(first)
+            )
+            if first
+            else []
+        )
         return [to_contact(contact, self.catalogue) for contact in found]
 
     @strawberry.field(description="The rule in its canonical text form.")

@@ -55,13 +55,15 @@ else:
 
 
 @strawberry.input(
-    description="One question about one value: `{ field: \"role\", operator: IS_NOT, value: \"staff\", includeMissing: false }`."
+    description='One question about one value: `{ field: "role", operator: IS_NOT, value: "staff", includeMissing: false }`.'
 )
 class ConditionInput:
     field: str = strawberry.field(
         description="The field's key, or `created` or `updated` for the contact's own times."
     )
-    operator: Operator = strawberry.field(description="What is asked. Which operators there are depends on the field's type.")
+    operator: Operator = strawberry.field(
+        description="What is asked. Which operators there are depends on the field's type."
+    )
     value: AttributeValue | None = strawberry.field(
         default=strawberry.UNSET, description="The value to compare with, where the operator wants one."
     )
@@ -94,7 +96,7 @@ class MembershipInput:
 class RuleInput:
     expression: str | None = strawberry.field(
         default=strawberry.UNSET,
-        description="The rule as text: `role is \"customer\" and email is empty`. It can stand anywhere in a tree.",
+        description='The rule as text: `role is "customer" and email is empty`. It can stand anywhere in a tree.',
     )
     all: list[RuleInput] | None = strawberry.field(
         default=strawberry.UNSET, description="Whoever every one of these matches; at least one is wanted."
@@ -147,7 +149,8 @@ def _unbound(given: RuleInput, path: tuple[PathPart, ...]) -> Unbound:
         return _condition(given.where, (*path, "where"))
     if given.member_of:
         raise InvalidRule(
-            "Rules over groups and segments cannot be saved yet. Say it by conditions on fields.", path=(*path, "memberOf")
+            "Rules over groups and segments cannot be saved yet. Say it by conditions on fields.",
+            path=(*path, "memberOf"),
         )
     raise InvalidRule("A rule is wanted here: its text, or exactly one of the tree's parts.", path=path)
 
@@ -195,7 +198,9 @@ class Condition:
     stored: strawberry.Private[StoredCondition]
     catalogue: strawberry.Private[Catalogue]
 
-    @strawberry.field(description="The key of the field asked, or `created` or `updated` for the contact's own times.")
+    @strawberry.field(
+        description="The key of the field asked, or `created` or `updated` for the contact's own times."
+    )
     def key(self) -> str:
         return self.stored.subject.key
 

@@ -17,7 +17,16 @@ from strawberry.tools import merge_types
 
 from api.account_settings import Settings, SettingsMutations, to_settings
 from api.audiences import Node, object_id
-from api.connections import After, Connection, First, Search, checked_first, from_cursor, to_connection, to_cursor
+from api.connections import (
+    After,
+    Connection,
+    First,
+    Search,
+    checked_first,
+    from_cursor,
+    to_connection,
+    to_cursor,
+)
 from api.contacts import Contact, ContactMutations, load_contact, to_contact
 from api.context import Info
 from api.executing import FreshForEachEvent, Schema
@@ -38,9 +47,13 @@ from domain.fields import fold
 from domain.rules.query import to_query
 
 
-@strawberry.type(description="What can be read. Everything is of the caller's account, and as it is at this moment.")
+@strawberry.type(
+    description="What can be read. Everything is of the caller's account, and as it is at this moment."
+)
 class Query:
-    @strawberry.field(description="The thing of this identifier: a contact, group or segment; null where there is none.")
+    @strawberry.field(
+        description="The thing of this identifier: a contact, group or segment; null where there is none."
+    )
     async def node(
         self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The identifier.")]
     ) -> Node | None:
@@ -54,7 +67,9 @@ class Query:
             case _:
                 return None
 
-    @strawberry.field(description="The account's fields: the built-in ones first, then in the order in which they were made.")
+    @strawberry.field(
+        description="The account's fields: the built-in ones first, then in the order in which they were made."
+    )
     async def fields(self, info: Info) -> list[Field]:
         return [to_field(field) for field in (await info.context.catalogue()).fields.values()]
 
@@ -98,7 +113,11 @@ class Query:
         contacts, catalogue = info.context.account.contacts, await info.context.catalogue()
         query = {} if rule is None else to_query(rule_builder(rule)(catalogue))
         if search is not None:
-            query = {"$and": [query, search_query(catalogue, search)]} if query else search_query(catalogue, search)
+            query = (
+                {"$and": [query, search_query(catalogue, search)]}
+                if query
+                else search_query(catalogue, search)
+            )
         limit = checked_first(first) + 1
         behind = None if after is None else object_id(from_cursor("contacts", after, 1)[0])
         found = await contacts.page(query, after=behind, limit=limit)

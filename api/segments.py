@@ -24,7 +24,8 @@ from domain.rules.text import to_text
 class SegmentStatus(Enum):
     LIVE = strawberry.enum_value("live", description="Contacts join and leave as the rule says.")
     BROKEN = strawberry.enum_value(
-        "broken", description="The rule lost something that it needs; the members are frozen until it is mended."
+        "broken",
+        description="The rule lost something that it needs; the members are frozen until it is mended.",
     )
 
 
@@ -81,7 +82,9 @@ class UpdateSegmentInput:
     description: str | None = strawberry.field(
         default=strawberry.UNSET, description="What it is for; null removes the description."
     )
-    rule: RuleInput | None = strawberry.field(default=strawberry.UNSET, description="Who is in it from now on.")
+    rule: RuleInput | None = strawberry.field(
+        default=strawberry.UNSET, description="Who is in it from now on."
+    )
     expected_version: int | None = strawberry.field(
         default=None,
         description="The version that was read before; the edit is refused where it was edited since. Left out: whichever.",
@@ -91,7 +94,9 @@ class UpdateSegmentInput:
 
 @strawberry.type(description="What became of `updateSegment`.")
 class UpdateSegmentPayload(Payload):
-    segment: Segment | None = strawberry.field(description="The segment as it is now; null where nothing was done.")
+    segment: Segment | None = strawberry.field(
+        description="The segment as it is now; null where nothing was done."
+    )
 
 
 @strawberry.input(description="A segment to be deleted. Its contacts stay.")

@@ -109,7 +109,9 @@ async def serving(settings: Settings, callers: Callers) -> AsyncIterator[Serving
 def _listener(host: str, port: int) -> Iterator[socket.socket]:
     """A socket that listens. Raises `StartupError` where the address is taken, or is none of this machine's."""
     try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        family, *_, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
         listener = socket.create_server(address[:2], family=family, backlog=2048)
     except OSError as error:
         raise StartupError(
@@ -117,4 +119,3 @@ def _listener(host: str, port: int) -> Iterator[socket.socket]:
         ) from error
     with listener:
         yield listener
-

@@ -60,7 +60,10 @@ class Sockets:
         """Take no more, and tell those who are here to go elsewhere."""
         self.open = False
         await asyncio.gather(
-            *(operations.websocket.close(GOING_AWAY, "The server is ending") for operations in self._operations)
+            *(
+                operations.websocket.close(GOING_AWAY, "The server is ending")
+                for operations in self._operations
+            )
         )
 
 
@@ -141,4 +144,3 @@ def _wrong_with(message: object) -> str | None:
         if payload.get(name) is not None and not isinstance(payload[name], kind):
             return f"The {name} of subscribe are of the wrong type"
     return None
-

@@ -47,7 +47,9 @@ class Burst:
         async with self._reading:
             if self._contacts is None:
                 wanted = {
-                    event.contact for event in self.events if isinstance(event, LogEntry) and event.contact is not None
+                    event.contact
+                    for event in self.events
+                    if isinstance(event, LogEntry) and event.contact is not None
                 }
                 self._contacts = await context.account.contacts.get_many(list(wanted))
         return self._contacts.get(identifier)
@@ -70,7 +72,9 @@ class Move:
     )
     at: datetime = strawberry.field(description="When it happened.")
     reason: ChangeReason = strawberry.field(description="Why.")
-    contact_id: strawberry.ID = strawberry.field(description="Who, also where the contact has been deleted since.")
+    contact_id: strawberry.ID = strawberry.field(
+        description="Who, also where the contact has been deleted since."
+    )
     size: int = strawberry.field(description="The audience's size after it.")
     contact_object_id: strawberry.Private[ObjectId]
     burst: strawberry.Private[Burst]
@@ -91,7 +95,9 @@ class ContactLeft(Move):
     pass
 
 
-@strawberry.type(description="The rule was edited; the contacts that joined and left by it follow as their own events.")
+@strawberry.type(
+    description="The rule was edited; the contacts that joined and left by it follow as their own events."
+)
 class AudienceRedefined:
     cursor: str = strawberry.field(description="The event's place in the feed.")
     at: datetime = strawberry.field(description="When it happened.")
@@ -125,7 +131,9 @@ MembershipEvent = Annotated[
 class AudienceSize:
     audience_object_id: strawberry.Private[ObjectId]
     size: int = strawberry.field(description="Exact, never an estimate.")
-    at: datetime = strawberry.field(description="Since when it is so: when the last of the changes counted happened.")
+    at: datetime = strawberry.field(
+        description="Since when it is so: when the last of the changes counted happened."
+    )
 
     @strawberry.field(description="The audience.")
     async def audience(self, info: Info) -> Audience:
@@ -180,7 +188,8 @@ class Subscription:
                 f"{MIN_EVERY_MS} to {MAX_EVERY_MS:,} milliseconds are wanted.", path=("atMostEveryMs",)
             )
         return _sizes(
-            identifier, await _begun(info.context.account.feed.watch_size(identifier, at_most_every_ms / 1000))
+            identifier,
+            await _begun(info.context.account.feed.watch_size(identifier, at_most_every_ms / 1000)),
         )
 
 
@@ -202,7 +211,9 @@ async def _begun(items: AsyncGenerator[T, None]) -> _Begun[T]:
     try:
         return _Begun(await anext(items), items)
     except StopAsyncIteration:
-        raise NotFound("There is no such group or segment. It may have been deleted.", path=("audience",)) from None
+        raise NotFound(
+            "There is no such group or segment. It may have been deleted.", path=("audience",)
+        ) from None
 
 
 async def _sizes(audience: ObjectId, sizes: _Begun[Size]) -> AsyncGenerator[AudienceSize, None]:

@@ -17,7 +17,8 @@ def add_to(commands: typer.Typer) -> None:
 def schema(
     *,
     check: Annotated[
-        bool, typer.Option("--check", help="Print nothing; fail where schema.graphql is not what the code says.")
+        bool,
+        typer.Option("--check", help="Print nothing; fail where schema.graphql is not what the code says."),
     ] = False,
 ) -> None:
     """Print the GraphQL schema: python -m api schema > schema.graphql"""
@@ -26,5 +27,8 @@ def schema(
     if not check:
         typer.echo(printed(), nl=False)
     elif not FILE.exists() or FILE.read_text(encoding="utf-8") != printed():
-        typer.echo(f"{FILE.name} is not what the code says. Print it anew: python -m api schema > {FILE.name}", err=True)
+        typer.echo(
+            f"{FILE.name} is not what the code says. Print it anew: python -m api schema > {FILE.name}",
+            err=True,
+        )
         raise typer.Exit(1)

@@ -28,7 +28,9 @@ def add_to(commands: typer.Typer) -> None:
 
 def serve(
     host: Annotated[str | None, typer.Option(help="The address to listen on, instead of SHOAL_HOST.")] = None,
-    port: Annotated[int | None, typer.Option(help="The port to listen on, instead of SHOAL_PORT.", min=0, max=65535)] = None,
+    port: Annotated[
+        int | None, typer.Option(help="The port to listen on, instead of SHOAL_PORT.", min=0, max=65535)
+    ] = None,
 ) -> None:
     """Serve the GraphQL API at /graphql, until SIGTERM or Ctrl-C."""
     try:
@@ -54,7 +56,9 @@ async def _serve(settings: Settings) -> bool:
     key = admin_key(settings)
     if key.made_in is not None:
         # Once, and on standard output rather than into the log, which is kept and passed on.
-        typer.echo(f"The admin key of this server is {key.key}\nIt stands in {key.made_in}, and is not shown again.")
+        typer.echo(
+            f"The admin key of this server is {key.key}\nIt stands in {key.made_in}, and is not shown again."
+        )
     here: Serving | None = None
     told = asyncio.Event()
     starting = asyncio.current_task()

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import secrets
-import socket
 import sys
 import tempfile
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,16 +23,19 @@ import httpx
 from domain.errors import StartupError
 from domain.store import embedded
 
+SERVE = ("-m", "api", "serve")
 START_SECONDS = 60.0
-STOP_SECONDS = 15.0
+STOP_SECONDS = 20.0
 POLL_SECONDS = 0.05
 
-SERVE = ("-m", "api", "serve")
 _LEASH = Path(embedded.__file__).with_name("leash.py")
+_SERVING = re.compile(r'"url": *"(http://[^"]+)/graphql"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
+    """A server that is ready. Its files are in `directory`, its log is `server.log` there."""
+
     url: str
     key: str = field(repr=False)
     directory: Path
@@ -40,34 +43,56 @@ class Server:
 
 @asynccontextmanager
 async def own_server(serve: Sequence[str] = SERVE) -> AsyncIterator[Server]:
-    """A server with an empty database, ready to answer; at the exit it has ended and left nothing behind.
+    """A server with an empty embedded database, until the exit, where it has ended and left nothing behind.
 
-    `serve` is what Python is to run, with the arguments of `serve`. Raises `StartupError`.
+    `serve` is what Python is to run: it takes the arguments and the environment of `serve`. Raises `StartupError`.
     """
-    with tempfile.TemporaryDirectory(prefix="shoal-demo-", ignore_cleanup_errors=True) as name:
-        directory = Path(name)
-        port, key = _free_port(), secrets.token_urlsafe(32)
+    with tempfile.TemporaryDirectory(prefix="shoal-", ignore_cleanup_errors=True) as name:
+        directory, key = Path(name), secrets.token_urlsafe(32)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("SHOAL_")}
         environment |= {"SHOAL_DATA_DIR": str(directory / "data"), "SHOAL_ADMIN_KEY": key}
-        with (directory / "server.log").open("wb") as log:
+        log = directory / "server.log"
+        with log.open("wb") as writer:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-I", str(_LEASH)),
-                *(sys.executable, *serve, "--host", "127.0.0.1", "--port", str(port)),
+                *(sys.executable, *serve, "--host", "127.0.0.1", "--port", "0"),
                 env=environment,
-                stdin=PIPE,  # the leash: it ends with this process
-                stdout=log if serve is SERVE else None,
-                stderr=log,
+                stdin=PIPE,  # the leash ends it when this pipe ends, and the pipe ends with this process
+                stdout=writer,
+                stderr=writer,
                 start_new_session=True,  # Ctrl-C is for us, who end it when we have seen the last of it
             )
-        server = Server(url=f"http://127.0.0.1:{port}", key=key, directory=directory)
         try:
-            await _ready(server, process)
-            yield server
+            yield Server(url=await _ready(process, log), key=key, directory=directory)
         finally:
             await asyncio.shield(_stop(process))
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+async def _ready(process: Process, log: Path) -> str:
+    """The address, from the log, once the server says that it is ready."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(START_SECONDS), httpx.AsyncClient(trust_env=False) as http:
+            while process.returncode is None:
+                if (said := _SERVING.search(_text(log))) is not None:
+                    with suppress(httpx.HTTPError):
+                        if (await http.get(f"{said[1]}/readyz")).is_success:
+                            return said[1]
+                await asyncio.sleep(POLL_SECONDS)
+    happened = "did not become ready in time" if process.returncode is None else "ended while starting"
+    raise StartupError(f"The server {happened}; its log ends with:\n{_text(log)[-2000:]}")
+
+
+def _text(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace")
+
+
+async def _stop(process: Process) -> None:
+    """Tell it to end, wait, and then make it."""
+    with suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()

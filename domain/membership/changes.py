@@ -8,7 +8,6 @@ one moment (a transaction) are one change: there and back is none. Held by
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -143,41 +142,43 @@ def _after(before: ContactDocument | None, event: Mapping[str, Any]) -> ContactD
 
 
 def apply_update(before: ContactDocument, description: Mapping[str, Any]) -> ContactDocument:
-    """The document that an update made of `before`, by the event's own description. `before` is left as it is."""
-    after = copy.deepcopy(dict(before))
+    """The document that an update made of `before`, by the event's own description.
+
+    `before` is left as it is; what the update does not touch is shared with it.
+    """
+    after = _Copy(before)
     for truncated in description.get("truncatedArrays") or ():
-        array = _parent(after, truncated["field"].split("."), create=False)
-        if array is not None:
-            container, last = array
-            value = container[last]
-            del value[truncated["newSize"] :]
+        container, last = after.holder(truncated["field"])
+        container[last] = container[last][: truncated["newSize"]]
     for path, value in (description.get("updatedFields") or {}).items():
-        found = _parent(after, path.split("."), create=True)
-        if found is not None:
-            container, last = found
-            if isinstance(container, list):
-                container.extend([None] * (int(last) + 1 - len(container)))
-            container[last] = value
-    for path in description.get("removedFields") or ():
-        found = _parent(after, path.split("."), create=False)
-        if found is not None:
-            container, last = found
-            if isinstance(container, dict):
-                container.pop(last, None)
-    return after
-
-
-def _parent(document: dict[str, Any], path: list[str], *, create: bool) -> tuple[Any, Any] | None:
-    """The container that holds the last part of `path`, and its key or index in it."""
-    container: Any = document
-    for part in path[:-1]:
+        container, last = after.holder(path)
         if isinstance(container, list):
-            container = container[int(part)]
-            continue
-        if part not in container:
-            if not create:
-                return None
-            container[part] = {}
-        container = container[part]
-    last = path[-1]
-    return container, int(last) if isinstance(container, list) else last
+            container.extend([None] * (last + 1 - len(container)))
+        container[last] = value
+    for path in description.get("removedFields") or ():
+        container, last = after.holder(path)
+        if isinstance(container, dict):
+            container.pop(last, None)
+    return after.document
+
+
+class _Copy:
+    """A copy of a document, in which only the containers on the way to what is changed are copied."""
+
+    def __init__(self, document: ContactDocument) -> None:
+        self.document = dict(document)
+        self._own = {id(self.document)}
+
+    def holder(self, path: str) -> tuple[Any, Any]:
+        """The container that holds the last part of a dotted path, made where it is missing, and its key or index there."""
+        container: Any = self.document
+        *parts, last = path.split(".")
+        for part in parts:
+            key = int(part) if isinstance(container, list) else part
+            child = container[key] if isinstance(container, list) else container.get(key, {})
+            if id(child) not in self._own:
+                child = child.copy()
+                self._own.add(id(child))
+            container[key] = child
+            container = child
+        return container, int(last) if isinstance(container, list) else last

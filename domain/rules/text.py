@@ -165,6 +165,9 @@ _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|[\s\S])")
 _ESCAPED = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
+_KNOWN_ESCAPES = (*(f"“\\{letter}”" for letter in _ESCAPED), "“\\uXXXX”")
+
+
 def _string(token: Token) -> str:
     def unescaped(found: re.Match[str]) -> str:
         escape = found[1]
@@ -177,9 +180,7 @@ def _string(token: Token) -> str:
         column = (token.column or 1) + found.start() + 1
         if "\n" in before:
             line, column = line + before.count("\n"), len(before) - before.rfind("\n")
-        raise _syntax_error(
-            f"“\\{escape}” is no escape.", line, column, _ESCAPES
-        )
+        raise _syntax_error(f"“\\{_short(escape)}” is no escape.", line, column, _KNOWN_ESCAPES)
 
     text = _ESCAPE.sub(unescaped, token[1:-1])
     # Two halves of one character, each with an escape of its own, as JSON writes those beyond U+FFFF.

@@ -20,7 +20,9 @@ class Client:
     def __init__(self, url: str, key: str) -> None:
         self.url = url
         self.key = key
-        self.http = httpx.AsyncClient(headers={"authorization": f"Bearer {key}"}, timeout=PATIENCE_SECONDS, trust_env=False)
+        self.http = httpx.AsyncClient(
+            headers={"authorization": f"Bearer {key}"}, timeout=PATIENCE_SECONDS, trust_env=False
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -104,7 +106,9 @@ class Client:
         return await self.do(mutation, {"group": group, "contacts": {"ids": contacts}}, "moved unchanged")
 
     async def size(self, audience: str) -> int:
-        found = await self.data("query ($id: ID!) { node(id: $id) { ... on Audience { size } } }", id=audience)
+        found = await self.data(
+            "query ($id: ID!) { node(id: $id) { ... on Audience { size } } }", id=audience
+        )
         return int(found["size"])
 
     @asynccontextmanager
@@ -140,7 +144,11 @@ subscription ($audience: ID!, $after: String) {
 
 def raw_socket(url: str, protocol: str = "graphql-transport-ws") -> connect:
     return connect(
-        url.replace("http", "ws", 1), subprotocols=[Subprotocol(protocol)], max_size=None, proxy=None, close_timeout=5
+        url.replace("http", "ws", 1),
+        subprotocols=[Subprotocol(protocol)],
+        max_size=None,
+        proxy=None,
+        close_timeout=5,
     )
 
 

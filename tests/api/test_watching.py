@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from api.server import Serving
 from tests.api.client import Client
 
 
