@@ -1,7 +1,7 @@
 """The composition root: the only place that builds clients and wires them together.
 
-Owns the order. Up: database, indexes, bus, engine. Down: the engine after its last write, the bus, the services, the client, and the
-embedded database last. What ends by itself (a defect of the engine's, the embedded database) is not survived: it is logged,
+Owns the order. Up: database, indexes, bus, engine. Down: the engine after its last write, the bus, the services, the client,
+and the embedded database last. What ends by itself (a defect of the engine's, the embedded database) is not survived: it is logged,
 `Shoal.failed` is set, and the process is to end rather than go on wrong. Held by `tests/api/test_app.py`.
 """
 

@@ -196,6 +196,8 @@ class _Estimate:
                         given = int(text[:10])
                     case VariableNode(name=name):
                         given = self._variables.get(name.value, default)
+                    case _:
+                        given = None
         if isinstance(given, int) and not isinstance(given, bool):
             return max(0, min(given, MAX_FIRST))
         return MAX_FIRST

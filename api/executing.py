@@ -26,7 +26,7 @@ from api.errors import presentable
 class FreshForEachEvent(StrawberryGraphQLCoreExecutionContext):
     """Gives each event of a subscription a context of its own."""
 
-    def build_per_event_executor(self, payload: Any) -> Executor:
+    def build_per_event_executor(self, payload: Any) -> Executor[Any]:
         executor = super().build_per_event_executor(payload)
         if isinstance(executor.context_value, Context):
             executor.context_value = executor.context_value.fresh()

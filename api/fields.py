@@ -58,7 +58,7 @@ def to_field(field: StoredField) -> Field:
     return Field(
         key=field.key,
         label=field.label,
-        type=FieldType(field.type.value),
+        type=FieldType[field.type.name],
         options=list(field.options),
         built_in=field.built_in,
     )
@@ -128,7 +128,7 @@ class FieldMutations:
             field = await info.context.account.fields.create(
                 key=input.key,
                 label=input.label,
-                type=StoredFieldType(input.type.value),
+                type=StoredFieldType[input.type.name],
                 options=tuple(input.options or ()),
             )
             return {"field": field.key}

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from cross_web import HTTPException, StarletteRequestAdapter
+from cross_web import AsyncHTTPRequestAdapter, HTTPException, StarletteRequestAdapter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
@@ -39,6 +39,8 @@ from api.limits import (
 from api.sockets import SocketAdapter, SocketOperations, Sockets
 from domain.accounts import Accounts
 from domain.errors import LimitExceeded, ShoalError, Unauthenticated
+
+NO_PAYLOAD: UnsetType = UNSET
 
 PLAIN_JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
@@ -120,6 +122,7 @@ class GraphQLView(GraphQL[Session, None]):
         await self.run(socket)
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Session:
+        del response
         if isinstance(request, WebSocket):
             return Session(self._accounts)
         return Session(self._accounts, self.callers.identify(request.headers.get("authorization")))
@@ -130,14 +133,14 @@ class GraphQLView(GraphQL[Session, None]):
             context.caller = self.callers.identify(context.connection_params.get("authorization"))
         except Unauthenticated:
             raise ConnectionRejectionError from None
-        return UNSET
+        return NO_PAYLOAD
 
-    async def get_sub_response(self, request: Request) -> Response:
+    async def get_sub_response(self, request: Request | WebSocket) -> Response:
         response: Response = await super().get_sub_response(request)
         response.media_type = _preferred(request.headers.get("accept", ""))
         return response
 
-    async def parse_http_body(self, request: StarletteRequestAdapter) -> GraphQLRequestData:
+    async def parse_http_body(self, request: AsyncHTTPRequestAdapter) -> GraphQLRequestData:
         if request.method == "GET":
             data: Any = self.parse_query_params(request.query_params)
         elif (request.content_type or "").partition(";")[0].strip().lower() == PLAIN_JSON:
@@ -178,6 +181,7 @@ class GraphQLView(GraphQL[Session, None]):
         return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
     async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:
+        del request
         processed = process_result(result)
         if result.data is None and result.errors and all(error.path is None for error in result.errors):
             # Nothing was carried out: by the specification such an answer has no `data` at all.

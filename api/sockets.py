@@ -120,6 +120,7 @@ class SocketOperations(BaseGraphQLTransportWSHandler[Session, None]):
     def _get_pre_execution_close_reason(error: GraphQLError) -> str | None:
         """None: whatever is wrong with an operation is told as its error, and closes nothing."""
         del error
+        return None
 
 
 def _formatted(error: LimitExceeded) -> Any:

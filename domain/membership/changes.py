@@ -174,7 +174,7 @@ class _Copy:
         container: Any = self.document
         *parts, last = path.split(".")
         for part in parts:
-            key = int(part) if isinstance(container, list) else part
+            key: Any = int(part) if isinstance(container, list) else part
             child = container[key] if isinstance(container, list) else container.get(key, {})
             if id(child) not in self._own:
                 child = child.copy()

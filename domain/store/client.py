@@ -16,7 +16,15 @@ from pymongo.errors import ConnectionFailure as DatabaseUnreachable
 from pymongo.errors import PyMongoError as DatabaseError
 from pymongo.read_concern import ReadConcern
 
-__all__ = ["CODEC", "Database", "DatabaseError", "DatabaseUnreachable", "Document", "connect", "open_database"]
+__all__ = [
+    "CODEC",
+    "Database",
+    "DatabaseError",
+    "DatabaseUnreachable",
+    "Document",
+    "connect",
+    "open_database",
+]
 
 Document = dict[str, Any]
 Database = AsyncDatabase[Document]

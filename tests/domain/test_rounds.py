@@ -6,17 +6,17 @@ from domain.rounds import Rounds
 
 
 async def test_who_asks_during_a_round_waits_for_the_next_and_all_who_wait_share_it() -> None:
-    rounds_begun, gate = 0, asyncio.Event()
+    rounds_begun, begun, gate = 0, asyncio.Event(), asyncio.Event()
 
     async def work() -> None:
         nonlocal rounds_begun
         rounds_begun += 1
+        begun.set()
         await gate.wait()
 
     rounds = Rounds(work)
     first = asyncio.create_task(rounds.join())
-    while rounds_begun < 1:
-        await asyncio.sleep(0)
+    await begun.wait()
     later = [asyncio.create_task(rounds.join()) for _ in range(50)]
     gate.set()
     await asyncio.gather(first, *later)

@@ -52,13 +52,13 @@ async def test_a_feed_begins_with_the_size_from_which_its_changes_count(world: W
     assert joined.position > started.position
 
 
-@pytest.mark.parametrize("from_memory", [True, False])
-async def test_a_feed_resumes_at_any_cursor_without_gap_or_double(world: World, from_memory: bool) -> None:
+@pytest.mark.parametrize("source", ["memory", "log"])
+async def test_a_feed_resumes_at_any_cursor_without_gap_or_double(world: World, source: str) -> None:
     async with world.engine():
         segment = await world.segment("Customers", CUSTOMERS)
         entries = await moved(world, segment, 12)
         for count, entry in enumerate(entries[:-1], start=1):
-            if not from_memory:
+            if source == "log":
                 forget(world)
             started, *rest = await world.events(segment, 1 + 12 - count, after=Position(entry.position))
             assert started == Started(Position(entry.position), count)
@@ -174,7 +174,11 @@ async def test_sizes_are_coalesced_and_the_last_one_is_true(world: World) -> Non
 
 def watching() -> set[asyncio.Task[Any]]:
     """The tasks that serve watchers: not the engine's, nor those that the driver starts for each read."""
-    return {task for task in asyncio.all_tasks() if "feed" in repr(task.get_coro()) or "Rounds" in repr(task.get_coro())}
+    return {
+        task
+        for task in asyncio.all_tasks()
+        if "feed" in repr(task.get_coro()) or "Rounds" in repr(task.get_coro())
+    }
 
 
 async def test_a_watcher_that_goes_leaves_nothing_running(

@@ -50,7 +50,9 @@ async def test_what_names_an_account_itself_is_refused(ours: Scoped) -> None:
 async def test_what_one_write_of_many_refuses_does_not_hold_up_the_others(ours: Scoped) -> None:
     await ours.insert_one({"_id": 1, "n": 0})
     written = await ours.write(
-        inserts=[{"_id": 0}, {"_id": 1}, {"_id": 2}], updates=[({"_id": 1}, {"$set": {"n": 1}})], deletes=[{"_id": 0}]
+        inserts=[{"_id": 0}, {"_id": 1}, {"_id": 2}],
+        updates=[({"_id": 1}, {"$set": {"n": 1}})],
+        deletes=[{"_id": 0}],
     )
     assert (written.inserted, written.matched, written.modified, written.deleted) == (2, 1, 1, 1)
     assert dict(written.refused) == {1: 11000}

@@ -1,0 +1,205 @@
+"""What the demonstration has seen: each audience's size, live from its subscriptions, and who joined and left.
+
+Owns the reading of events, and the comparison at the end of what was seen live with what is asked afresh. Of each audience
+both feeds are followed, sizes and changes: they must tell the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections import deque
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from api.demo.client import Client, Refused, Socket
+from api.demo.story import Audience
+
+KEPT_MOVES = 40
+KEPT_DELAYS = 200
+RATE_SECONDS = 5.0
+SETTLE_SECONDS = 10.0
+
+_CHANGES = """subscription ($audience: ID!) {
+  membershipChanges(audience: $audience) {
+    __typename
+    ... on FeedStarted { size }
+    ... on ContactJoined { at reason size contact { ...name } }
+    ... on ContactLeft { at reason size contact { ...name } }
+  }
+}
+fragment name on Contact { first: attribute(key: "first_name") { value } last: attribute(key: "last_name") { value } }"""
+_SIZES = "subscription ($audience: ID!) { audienceSize(audience: $audience) { size } }"
+_SIZE = "query ($audience: ID!) { node(id: $audience) { ... on Audience { size } } }"
+_COUNT = "query ($rule: String!) { contacts(first: 0, rule: { expression: $rule }) { totalCount } }"
+_MEMBERS = """query ($audience: ID!, $after: String) {
+  node(id: $audience) {
+    ... on Audience { members(first: 200, after: $after) { nodes { id } pageInfo { hasNextPage endCursor } } }
+  }
+}"""
+
+
+@dataclass(slots=True, kw_only=True)
+class Standing:
+    """An audience as it is seen live. `size` is what `audienceSize` told last, `told` what the last change did."""
+
+    audience: Audience
+    start: int = 0
+    size: int = 0
+    told: int = 0
+    joined: int = 0
+    left: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    at: datetime
+    name: str
+    joined: bool
+    audience: str
+    reason: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """An audience at the end: as it was seen live, as the server says afresh, as its members are counted."""
+
+    standing: Standing
+    asked: int
+    counted: int
+
+    @property
+    def agree(self) -> bool:
+        seen = self.standing
+        return {seen.size, seen.told, seen.start + seen.joined - seen.left, self.counted} == {self.asked}
+
+
+@dataclass(slots=True)
+class Rate:
+    """How many a second, over the last few seconds."""
+
+    _times: deque[float] = field(default_factory=deque)
+    _since: float = field(default_factory=time.monotonic)
+
+    def count(self) -> None:
+        self._times.append(time.monotonic())
+
+    def each_second(self) -> float:
+        now = time.monotonic()
+        while self._times and self._times[0] < now - RATE_SECONDS:
+            self._times.popleft()
+        return len(self._times) / max(1.0, min(RATE_SECONDS, now - self._since))
+
+
+class Board:
+    """What the views show."""
+
+    def __init__(self, audiences: list[Audience], contacts: int) -> None:
+        self.standings = [Standing(audience=audience) for audience in audiences]
+        self.moves: deque[Move] = deque(maxlen=KEPT_MOVES)
+        self.contacts = contacts
+        self.began = time.monotonic()
+        self.replies = Rate()
+        self.events = Rate()
+        self._delays: deque[float] = deque(maxlen=KEPT_DELAYS)
+        self._sized: set[str] = set()
+        self._started: set[str] = set()
+
+    @property
+    def elapsed(self) -> float:
+        return time.monotonic() - self.began
+
+    @property
+    def joined(self) -> int:
+        return sum(standing.joined for standing in self.standings)
+
+    @property
+    def left(self) -> int:
+        return sum(standing.left for standing in self.standings)
+
+    @property
+    def delay_ms(self) -> float | None:
+        """The median of the last events' time from the change to here. Server and client share a clock."""
+        return 1000 * statistics.median(self._delays) if self._delays else None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every feed has begun."""
+        return len(self._started) == len(self._sized) == len(self.standings)
+
+    async def follow_changes(self, socket: Socket, standing: Standing) -> None:
+        """Raises `Refused` where the feed ends."""
+        async with aclosing(socket.subscribe(_CHANGES, audience=standing.audience.id)) as events:
+            async for data in events:
+                self._take(standing, data["membershipChanges"])
+        raise Refused(f"The feed of “{standing.audience.name}” ended.")
+
+    async def follow_size(self, socket: Socket, standing: Standing) -> None:
+        """Raises `Refused` where the feed ends."""
+        async with aclosing(socket.subscribe(_SIZES, audience=standing.audience.id)) as events:
+            async for data in events:
+                standing.size = data["audienceSize"]["size"]
+                self._sized.add(standing.audience.id)
+        raise Refused(f"The sizes of “{standing.audience.name}” ended.")
+
+    async def verdicts(self, client: Client) -> list[Verdict]:
+        """The comparison, once nothing happens any more. What is still on its way is waited for a few seconds."""
+        found = [await self._verdict(client, standing) for standing in self.standings]
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while not all(verdict.agree for verdict in found) and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        return found
+
+    async def _verdict(self, client: Client, standing: Standing) -> Verdict:
+        audience = standing.audience
+        asked: int = (await client.ask(_SIZE, audience=audience.id))["node"]["size"]
+        if audience.rule is None:
+            counted = await _count_members(client, audience)
+        else:
+            counted = (await client.ask(_COUNT, rule=audience.rule))["contacts"]["totalCount"]
+        return Verdict(standing=standing, asked=asked, counted=counted)
+
+    def _take(self, standing: Standing, event: dict[str, Any]) -> None:
+        standing.told = event["size"]
+        if event["__typename"] == "FeedStarted":
+            standing.start = standing.size = event["size"]
+            self._started.add(standing.audience.id)
+            return
+        joined = event["__typename"] == "ContactJoined"
+        if joined:
+            standing.joined += 1
+        else:
+            standing.left += 1
+        at = datetime.fromisoformat(event["at"])
+        self._delays.append((datetime.now(UTC) - at).total_seconds())
+        self.events.count()
+        self.moves.append(
+            Move(
+                at=at,
+                name=_name(event["contact"]),
+                joined=joined,
+                audience=standing.audience.name,
+                reason=event["reason"].replace("_", " ").lower(),
+                size=event["size"],
+            )
+        )
+
+
+async def _count_members(client: Client, audience: Audience) -> int:
+    count, after = 0, None
+    while True:
+        page = (await client.ask(_MEMBERS, audience=audience.id, after=after))["node"]["members"]
+        count += len(page["nodes"])
+        after = page["pageInfo"]["endCursor"]
+        if not page["pageInfo"]["hasNextPage"]:
+            return count
+
+
+def _name(contact: dict[str, Any] | None) -> str:
+    if contact is None:
+        return "somebody who was deleted since"
+    return " ".join(part["value"] for part in (contact["first"], contact["last"]) if part is not None)
