@@ -200,9 +200,9 @@ class Audience(Node):
         from api.contacts import to_contact  # noqa: PLC0415 # contacts have groups, and groups contacts
 
         stored, catalogue = self.stored, self.catalogue
-        limit, of = checked_first(first) + 1, f"members:{stored.id}"
+        size, of = checked_first(first), f"members:{stored.id}"
         behind = None if after is None else object_id(from_cursor(of, after, 1)[0])
-        found = await info.context.load.members.load(MembersPage(audience=stored, after=behind, limit=limit))
+        found = await info.context.load.members.load(MembersPage(audience=stored, after=behind, limit=size + 1))
 
         async def count() -> int:
             return (await size_of(info, stored)).size
@@ -210,7 +210,7 @@ class Audience(Node):
         return to_connection(
             [to_contact(contact, catalogue) for contact in found],
             lambda contact: to_cursor(of, str(contact.stored.id)),
-            first=first,
+            first=size,
             after=after,
             count=count,
         )
@@ -231,10 +231,10 @@ class Audience(Node):
                 "A point in time with its offset is wanted, such as 2026-05-03T10:00:00Z.", path=("since",)
             )
         audience = self.stored.id
-        limit = checked_first(first) + 1
+        limit = checked_first(first)
         before = None if after is None else feed_position(audience, after, path="after")
-        entries = await info.context.account.feed.history(audience, before=before, since=since, limit=limit)
-        return _changes(audience, entries, first, after)
+        entries = await info.context.account.feed.history(audience, before=before, since=since, limit=limit + 1)
+        return _changes(audience, entries, limit, after)
 
     @strawberry.field(
         description="The same, oldest first, from a feed cursor on: for partners who poll instead of holding a socket."
@@ -251,10 +251,10 @@ class Audience(Node):
         first: First = 100,
     ) -> MembershipChangeConnection:
         audience = self.stored.id
-        limit = checked_first(first) + 1
+        limit = checked_first(first, 100)
         after = feed_position(audience, cursor, path="cursor")
-        entries = await info.context.account.feed.history_since(audience, after=after, limit=limit)
-        return _changes(audience, entries, first, cursor)
+        entries = await info.context.account.feed.history_since(audience, after=after, limit=limit + 1)
+        return _changes(audience, entries, limit, cursor)
 
 
 async def size_of(info: Info, audience: StoredAudience) -> Size:

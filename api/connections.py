@@ -19,7 +19,9 @@ from domain.errors import InvalidCursor, InvalidValue, LimitExceeded
 
 MAX_FIRST = 200
 
-First = Annotated[int, strawberry.argument(description=f"How many to give at most, from 0 to {MAX_FIRST}.")]
+First = Annotated[
+    int | None, strawberry.argument(description=f"How many to give at most, from 0 to {MAX_FIRST}.")
+]
 After = Annotated[
     str | None,
     strawberry.argument(description="Begin behind this cursor, one that a page of the same list gave."),
@@ -67,8 +69,10 @@ class Connection(Generic[T]):
         return await self.count()
 
 
-def checked_first(first: int) -> int:
-    """A page's size within bounds. Raises `InvalidValue` and `LimitExceeded`."""
+def checked_first(first: int | None, default: int = 50) -> int:
+    """A page's size within bounds; an explicit null is the default. Raises `InvalidValue` and `LimitExceeded`."""
+    if first is None:
+        return default
     if first < 0:
         raise InvalidValue("A number that is not negative is wanted.", path=("first",))
     if first > MAX_FIRST:

@@ -20,6 +20,7 @@ from graphql import (
     GraphQLSchema,
     InlineFragmentNode,
     IntValueNode,
+    NullValueNode,
     OperationDefinitionNode,
     SelectionSetNode,
     VariableNode,
@@ -175,15 +176,16 @@ class _Estimate:
             within = get_named_type(definition.type)
             kind = definition.type.of_type if is_non_null_type(definition.type) else definition.type
             assert on is not None
+            own = MUTATION if on is self._schema.mutation_type else FIELDS.get(f"{on.name}.{name}", 1)
+            bounded = "first" in definition.args
+            if bounded:
+                page = self._first(node, definition.args["first"].default_value)
             length = 1
             if is_list_type(kind):
-                in_page = on.name.endswith("Connection")
-                length = page if in_page else LENGTHS.get(f"{on.name}.{name}", LIST_LENGTH)
-            own = MUTATION if on is self._schema.mutation_type else FIELDS.get(f"{on.name}.{name}", 1)
-            if "first" in definition.args:
-                page = self._first(node, definition.args["first"].default_value)
+                paged = bounded or on.name.endswith("Connection")
+                length = page if paged else LENGTHS.get(f"{on.name}.{name}", LIST_LENGTH)
         if node.selection_set is None:
-            return own * length if length else own, 1
+            return own * max(length, 1), 1
         cost, depth = self._selection_set(node.selection_set, within, page)
         return own + length * max(cost, 1), depth + 1
 
@@ -196,8 +198,10 @@ class _Estimate:
                         given = int(text[:10])
                     case VariableNode(name=name):
                         given = self._variables.get(name.value, default)
-                    case _:
+                    case NullValueNode():
                         given = None
-        if isinstance(given, int) and not isinstance(given, bool):
-            return max(0, min(given, MAX_FIRST))
-        return MAX_FIRST
+                    case _:
+                        given = MAX_FIRST
+        # A null is the default; whatever else is no number is for validation to refuse.
+        given = default if given is None else given
+        return max(0, min(given, MAX_FIRST)) if isinstance(given, int) else MAX_FIRST

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import strawberry
 
-from api.connections import checked_first
+from api.connections import First, checked_first
 from api.contacts import Contact, to_contact
 from api.context import Info
 from api.rules import Condition, Rule, to_rule
@@ -41,15 +39,12 @@ class RulePreview:
     async def sample(
         self,
         info: Info,
-        first: Annotated[int, strawberry.argument(description="How many at most, up to 200.")] = 10,
+        first: First = 10,
     ) -> list[Contact]:
-        found = (
-            await info.context.account.contacts.page(
-                to_query(self.stored), after=None, limit=checked_first(first)
-            )
-            if first
-            else []
-        )
+        limit = checked_first(first, 10)
+        if not limit:
+            return []
+        found = await info.context.account.contacts.page(to_query(self.stored), after=None, limit=limit)
         return [to_contact(contact, self.catalogue) for contact in found]
 
     @strawberry.field(description="The rule in its canonical text form.")

@@ -118,9 +118,9 @@ class Query:
                 if query
                 else search_query(catalogue, search)
             )
-        limit = checked_first(first) + 1
+        limit = checked_first(first)
         behind = None if after is None else object_id(from_cursor("contacts", after, 1)[0])
-        found = await contacts.page(query, after=behind, limit=limit)
+        found = await contacts.page(query, after=behind, limit=limit + 1)
 
         async def count() -> int:
             return await contacts.count(query)
@@ -128,7 +128,7 @@ class Query:
         return to_connection(
             [to_contact(contact, catalogue) for contact in found],
             lambda contact: to_cursor("contacts", str(contact.stored.id)),
-            first=first,
+            first=limit,
             after=after,
             count=count,
         )
@@ -182,9 +182,9 @@ def _by_name(audiences: Iterable[Stored], search: str | None) -> list[Stored]:
     return sorted(found, key=lambda audience: (fold(audience.name), str(audience.id)))
 
 
-def _named(of: str, audiences: list[Named], first: int, after: str | None) -> Connection[Named]:
+def _named(of: str, audiences: list[Named], first: int | None, after: str | None) -> Connection[Named]:
     """A page of a list by name. The cursor names the place, so a rename moves an item and loses none."""
-    limit = checked_first(first) + 1
+    limit = checked_first(first)
 
     def place(audience: Named) -> tuple[str, str]:
         return fold(audience.stored.name), str(audience.stored.id)
@@ -198,9 +198,9 @@ def _named(of: str, audiences: list[Named], first: int, after: str | None) -> Co
         return len(audiences)
 
     return to_connection(
-        following[:limit],
+        following[: limit + 1],
         lambda audience: to_cursor(of, *place(audience)),
-        first=first,
+        first=limit,
         after=after,
         count=count,
     )

@@ -29,6 +29,7 @@ from domain.membership.feed import FeedEvent, Reset, Size, Started
 from domain.store.log import EntryKind, LogEntry
 
 MAX_BURST = 100
+EVERY_MS = 250
 MIN_EVERY_MS = 10
 MAX_EVERY_MS = 60_000
 
@@ -176,20 +177,21 @@ class Subscription:
         info: Info,
         audience: AudienceArgument,
         at_most_every_ms: Annotated[
-            int,
+            int | None,
             strawberry.argument(
                 description=f"The least time between two events, {MIN_EVERY_MS} to {MAX_EVERY_MS:,} milliseconds."
             ),
-        ] = 250,
+        ] = EVERY_MS,
     ) -> AsyncGenerator[AudienceSize, None]:
         identifier = require_id(audience, *AUDIENCES, path=("audience",))
-        if not MIN_EVERY_MS <= at_most_every_ms <= MAX_EVERY_MS:
+        every = EVERY_MS if at_most_every_ms is None else at_most_every_ms
+        if not MIN_EVERY_MS <= every <= MAX_EVERY_MS:
             raise InvalidValue(
                 f"{MIN_EVERY_MS} to {MAX_EVERY_MS:,} milliseconds are wanted.", path=("atMostEveryMs",)
             )
         return _sizes(
             identifier,
-            await _begun(info.context.account.feed.watch_size(identifier, at_most_every_ms / 1000)),
+            await _begun(info.context.account.feed.watch_size(identifier, every / 1000)),
         )
 
 

@@ -164,16 +164,18 @@ class Board:
         return Verdict(standing=standing, asked=asked, counted=counted)
 
     def _take(self, standing: Standing, event: dict[str, Any]) -> None:
+        match event["__typename"]:
+            case "FeedStarted":
+                standing.start = standing.told = event["size"]
+                self._started.add(standing.audience.id)
+                return
+            case "ContactJoined":
+                standing.joined += 1
+            case "ContactLeft":
+                standing.left += 1
+            case other:
+                raise Refused(f"Nothing in this story brings a {other} of “{standing.audience.name}”.")
         standing.told = event["size"]
-        if event["__typename"] == "FeedStarted":
-            standing.start = standing.size = event["size"]
-            self._started.add(standing.audience.id)
-            return
-        joined = event["__typename"] == "ContactJoined"
-        if joined:
-            standing.joined += 1
-        else:
-            standing.left += 1
         at = datetime.fromisoformat(event["at"])
         self._delays.append((datetime.now(UTC) - at).total_seconds())
         self.events.count()
@@ -181,7 +183,7 @@ class Board:
             Move(
                 at=at,
                 name=_name(event["contact"]),
-                joined=joined,
+                joined=event["__typename"] == "ContactJoined",
                 audience=standing.audience.name,
                 reason=event["reason"].replace("_", " ").lower(),
                 size=event["size"],

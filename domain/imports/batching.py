@@ -1,6 +1,6 @@
 """Batching: the second pass over a file, which turns its rows into rows of contacts.
 
-Owns what is taken of a row and what is refused, and writes nothing. Held by `tests/domain/imports/test_batching.py`.
+Owns what is taken of a row and what is refused, and writes nothing. Held by `tests/domain/imports/test_running.py`.
 """
 
 from __future__ import annotations

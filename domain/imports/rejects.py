@@ -1,7 +1,8 @@
 """Rejects: what an import did not take, as a CSV file for whoever mends it.
 
 Owns the file's form: row, column, value and reason, one line for each cell or row that was refused. Made at the start, so that
-a place that cannot be written is known before anything else is; removed at the end where nothing was refused.
+a place that cannot be written is known before anything else is; removed at the end where nothing was refused. Held by
+`tests/domain/imports/test_rejects.py`.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from typing import Any
 from pymongo import IndexModel
 from pymongo.errors import CollectionInvalid
 
+from domain.fields import BUILT_IN_FIELDS
 from domain.store.client import Database
 from domain.store.server import ServerTraits
 
@@ -25,6 +26,7 @@ CHECKPOINTS = "checkpoints"
 OUTCOMES = "outcomes"
 
 OUTCOME_LIFETIME_SECONDS = 24 * 3600
+MAX_ATTRIBUTE_INDEXES = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +115,8 @@ async def prepare(database: Database, traits: ServerTraits) -> None:
     await _create(database, INDEXES)
     if traits.wildcard_indexes:
         await _create(database, (ATTRIBUTE_WILDCARD,))
+    else:
+        await _create(database, [attribute_index(field.key) for field in BUILT_IN_FIELDS])
 
 
 async def prepare_attribute(database: Database, traits: ServerTraits, key: str) -> None:
@@ -126,9 +130,6 @@ async def prepare_attribute(database: Database, traits: ServerTraits, key: str) 
     present = await database[CONTACTS].index_information()
     if len(present) < MAX_ATTRIBUTE_INDEXES:
         await _create(database, (attribute_index(key),))
-
-
-MAX_ATTRIBUTE_INDEXES = 40
 
 
 async def _create(database: Database, indexes: Iterable[Index]) -> None:

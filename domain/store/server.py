@@ -6,7 +6,9 @@ is done instead. Held by `tests/domain/store/test_server.py`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from domain.store.client import Database
 
@@ -27,8 +29,12 @@ class ServerTraits:
 
 
 async def inspect(database: Database) -> ServerTraits:
-    """Ask the server what it is, by `buildInfo`."""
-    info = await database.client.admin.command("buildInfo")
+    """Ask the server what it is."""
+    return read_traits(await database.client.admin.command("buildInfo"))
+
+
+def read_traits(info: Mapping[str, Any]) -> ServerTraits:
+    """What a server's answer to `buildInfo` tells of it."""
     if "secantusVersion" in info:
         return ServerTraits(
             name="SecantusDB",

@@ -1,0 +1,72 @@
+import asyncio
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import DuplicateKeyError
+
+from domain.store.client import open_database
+from domain.store.indexes import CONTACTS, INDEXES, MAX_ATTRIBUTE_INDEXES
+from domain.store.store import open_store
+
+
+async def test_every_index_is_made_at_the_start_and_making_them_again_changes_nothing(
+    database: AsyncDatabase[dict[str, Any]],
+) -> None:
+    opened = open_database(database.client, database.name)
+    # Several processes may start at once.
+    await asyncio.gather(*[open_store(opened) for _ in range(4)])
+    for index in INDEXES:
+        present = await database[index.collection].index_information()
+        assert [list(index.keys)] == [
+            each["key"] for each in present.values() if each["key"] == list(index.keys)
+        ]
+        assert index.serves
+
+
+async def test_contacts_keep_their_pre_images(database: AsyncDatabase[dict[str, Any]]) -> None:
+    await database[CONTACTS].insert_one({"_id": 1})  # a collection that was there before
+    await open_store(open_database(database.client, database.name))
+    async with await database[CONTACTS].watch(full_document_before_change="required") as stream:
+        await database[CONTACTS].update_one({"_id": 1}, {"$set": {"x": 1}})
+        event = await stream.next()
+    assert event["fullDocumentBeforeChange"] == {"_id": 1}
+
+
+async def test_a_key_is_unique_in_its_account_by_the_database_itself(
+    database: AsyncDatabase[dict[str, Any]],
+) -> None:
+    await open_store(open_database(database.client, database.name))
+    await database[CONTACTS].insert_many([{"account": "a"}, {"account": "a"}, {"account": "a", "key": "k"}])
+    await database[CONTACTS].insert_one({"account": "b", "key": "k"})
+    with pytest.raises(DuplicateKeyError):
+        await database[CONTACTS].insert_one({"account": "a", "key": "k"})
+
+
+async def test_fields_get_an_index_each_where_there_is_no_wildcard_and_not_too_many(
+    database: AsyncDatabase[dict[str, Any]],
+) -> None:
+    store = await open_store(open_database(database.client, database.name))
+    if store.traits.wildcard_indexes:
+        pytest.skip("the server has wildcard indexes")
+    for number in range(MAX_ATTRIBUTE_INDEXES + 5):
+        await store.prepare_attribute(f"field_{number}")
+    present = await database[CONTACTS].index_information()
+    assert [("account", 1), ("normal.birthdate", 1)] in [each["key"] for each in present.values()]
+    assert [("account", 1), ("normal.field_0", 1)] in [each["key"] for each in present.values()]
+    assert len(present) == MAX_ATTRIBUTE_INDEXES
+
+
+async def test_a_checkpoint_never_goes_back(database: AsyncDatabase[dict[str, Any]]) -> None:
+    from domain.store.checkpoint import Checkpoint
+
+    store = await open_store(open_database(database.client, database.name))
+    assert await store.checkpoints.load() is None
+    account = str(ObjectId())
+    for position, revision in (("5", 1), ("7", 2), ("6", 1)):
+        await store.checkpoints.save(
+            Checkpoint(token={"_data": position}, position=position, revisions={account: revision})
+        )
+    found = await store.checkpoints.load()
+    assert found == Checkpoint(token={"_data": "7"}, position="7", revisions={account: 2})
