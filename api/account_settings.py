@@ -9,7 +9,7 @@ import strawberry
 from bson import ObjectId
 
 from api.context import Info
-from api.mutations import CLIENT_MUTATION_ID, Payload, once
+from api.mutations import CLIENT_MUTATION_ID, Given, Payload, once
 from domain.errors import InvalidValue, ShoalError
 from domain.fields import LeapDay as StoredLeapDay
 from domain.fields import Settings as StoredSettings
@@ -86,7 +86,7 @@ class SettingsMutations:
     @strawberry.mutation(
         description="Change the account's settings. Values that are stored stay as they were read. Errors: `INVALID_VALUE`."
     )
-    async def update_settings(self, info: Info, input: UpdateSettingsInput) -> UpdateSettingsPayload:
+    async def update_settings(self, info: Info, input: Given[UpdateSettingsInput]) -> UpdateSettingsPayload:
         async def act(_: ObjectId) -> dict[str, Any]:
             try:
                 await info.context.account.settings.update(**_changes(input))

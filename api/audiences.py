@@ -202,7 +202,9 @@ class Audience(Node):
         stored, catalogue = self.stored, self.catalogue
         size, of = checked_first(first), f"members:{stored.id}"
         behind = None if after is None else object_id(from_cursor(of, after, 1)[0])
-        found = await info.context.load.members.load(MembersPage(audience=stored, after=behind, limit=size + 1))
+        found = await info.context.load.members.load(
+            MembersPage(audience=stored, after=behind, limit=size + 1)
+        )
 
         async def count() -> int:
             return (await size_of(info, stored)).size
@@ -233,7 +235,9 @@ class Audience(Node):
         audience = self.stored.id
         limit = checked_first(first)
         before = None if after is None else feed_position(audience, after, path="after")
-        entries = await info.context.account.feed.history(audience, before=before, since=since, limit=limit + 1)
+        entries = await info.context.account.feed.history(
+            audience, before=before, since=since, limit=limit + 1
+        )
         return _changes(audience, entries, limit, after)
 
     @strawberry.field(

@@ -21,7 +21,7 @@ from api.explanations import Explanation, explain
 from api.fields import Field, to_field
 from api.groups import Group, to_group
 from api.ids import AUDIENCES, Kind, require_id, to_id
-from api.mutations import CLIENT_MUTATION_ID, Payload, once
+from api.mutations import CLIENT_MUTATION_ID, Given, Payload, once
 from api.segments import Segment, to_segment
 from api.values import AttributeValue
 from domain.catalogue import Catalogue
@@ -236,7 +236,7 @@ class ContactMutations:
     @strawberry.mutation(
         description="Make a contact. Errors: `DUPLICATE_KEY`, `UNKNOWN_FIELD`, `INVALID_VALUE`."
     )
-    async def create_contact(self, info: Info, input: CreateContactInput) -> CreateContactPayload:
+    async def create_contact(self, info: Info, input: Given[CreateContactInput]) -> CreateContactPayload:
         async def act(identifier: ObjectId) -> dict[str, Any]:
             contact = await info.context.account.contacts.create(
                 identifier, key=input.key, attributes=_given(input.attributes)
@@ -253,7 +253,7 @@ class ContactMutations:
         description="Make contacts, or change those whose key is known, up to 1,000 at once. Each has its own outcome: what is "
         "wrong with one holds up no other. Errors: `LIMIT_EXCEEDED`; of single contacts `UNKNOWN_FIELD`, `INVALID_VALUE`."
     )
-    async def upsert_contacts(self, info: Info, input: UpsertContactsInput) -> UpsertContactsPayload:
+    async def upsert_contacts(self, info: Info, input: Given[UpsertContactsInput]) -> UpsertContactsPayload:
         async def act(_: ObjectId) -> dict[str, Any]:
             return {"contacts": await _upsert(info, input.contacts)}
 
@@ -282,7 +282,7 @@ class ContactMutations:
     @strawberry.mutation(
         description="Change a contact's values. Errors: `NOT_FOUND`, `UNKNOWN_FIELD`, `INVALID_VALUE`."
     )
-    async def update_contact(self, info: Info, input: UpdateContactInput) -> UpdateContactPayload:
+    async def update_contact(self, info: Info, input: Given[UpdateContactInput]) -> UpdateContactPayload:
         async def act(_: ObjectId) -> dict[str, Any]:
             contact = await info.context.account.contacts.update(
                 require_id(input.id, Kind.CONTACT), attributes=_given(input.attributes)
@@ -296,7 +296,7 @@ class ContactMutations:
         )
 
     @strawberry.mutation(description="Delete a contact. Errors: `NOT_FOUND`.")
-    async def delete_contact(self, info: Info, input: DeleteContactInput) -> DeleteContactPayload:
+    async def delete_contact(self, info: Info, input: Given[DeleteContactInput]) -> DeleteContactPayload:
         async def act(_: ObjectId) -> dict[str, Any]:
             identifier = require_id(input.id, Kind.CONTACT)
             await info.context.account.contacts.delete(identifier)

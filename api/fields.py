@@ -9,7 +9,7 @@ import strawberry
 from bson import ObjectId
 
 from api.context import Info
-from api.mutations import CLIENT_MUTATION_ID, Payload, once
+from api.mutations import CLIENT_MUTATION_ID, Given, Payload, once
 from domain.errors import InvalidValue
 from domain.fields import Field as StoredField
 from domain.fields import FieldType as StoredFieldType
@@ -123,7 +123,7 @@ class FieldMutations:
         description="Make a field. Making the very same field again changes nothing. "
         "Errors: `INVALID_FIELD`, `NAME_TAKEN`, `LIMIT_EXCEEDED`."
     )
-    async def create_field(self, info: Info, input: CreateFieldInput) -> CreateFieldPayload:
+    async def create_field(self, info: Info, input: Given[CreateFieldInput]) -> CreateFieldPayload:
         async def act(_: ObjectId) -> dict[str, Any]:
             field = await info.context.account.fields.create(
                 key=input.key,
@@ -141,7 +141,7 @@ class FieldMutations:
     @strawberry.mutation(
         description="Change a field's label or options. Errors: `UNKNOWN_FIELD`, `INVALID_FIELD`, `INVALID_VALUE`."
     )
-    async def update_field(self, info: Info, input: UpdateFieldInput) -> UpdateFieldPayload:
+    async def update_field(self, info: Info, input: Given[UpdateFieldInput]) -> UpdateFieldPayload:
         async def act(_: ObjectId) -> dict[str, Any]:
             if input.label is None:
                 raise InvalidValue("A field has a label; it cannot be removed.", path=("label",))
@@ -162,7 +162,7 @@ class FieldMutations:
         description="Delete a field. Its values go from the contacts shortly after. "
         "Errors: `UNKNOWN_FIELD`, `INVALID_FIELD` for a built-in one, `FIELD_IN_USE`."
     )
-    async def delete_field(self, info: Info, input: DeleteFieldInput) -> DeleteFieldPayload:
+    async def delete_field(self, info: Info, input: Given[DeleteFieldInput]) -> DeleteFieldPayload:
         async def act(_: ObjectId) -> dict[str, Any]:
             await info.context.account.fields.delete(input.key)
             return {"deletedKey": input.key}

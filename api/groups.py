@@ -11,7 +11,7 @@ from api.audiences import Audience, Node
 from api.context import Info
 from api.errors import to_plain, user_errors
 from api.ids import Kind, find_id, require_id, to_id
-from api.mutations import CLIENT_MUTATION_ID, Payload, once
+from api.mutations import CLIENT_MUTATION_ID, Given, Payload, once
 from domain.audiences import Group as StoredGroup
 from domain.catalogue import Catalogue
 from domain.errors import InvalidValue
@@ -104,7 +104,7 @@ def required_name(name: str | None) -> str | None:
 @strawberry.type
 class GroupMutations:
     @strawberry.mutation(description="Make a group. Errors: `INVALID_VALUE`, `NAME_TAKEN`, `LIMIT_EXCEEDED`.")
-    async def create_group(self, info: Info, input: CreateGroupInput) -> CreateGroupPayload:
+    async def create_group(self, info: Info, input: Given[CreateGroupInput]) -> CreateGroupPayload:
         async def act(identifier: ObjectId) -> dict[str, Any]:
             group = await info.context.account.groups.create(
                 identifier, name=input.name, description=input.description
@@ -119,7 +119,7 @@ class GroupMutations:
     @strawberry.mutation(
         description="Change a group's name or description. Errors: `NOT_FOUND`, `INVALID_VALUE`, `NAME_TAKEN`."
     )
-    async def update_group(self, info: Info, input: UpdateGroupInput) -> UpdateGroupPayload:
+    async def update_group(self, info: Info, input: Given[UpdateGroupInput]) -> UpdateGroupPayload:
         async def act(_: ObjectId) -> dict[str, Any]:
             left_out = input.description is strawberry.UNSET
             group = await info.context.account.groups.update(
@@ -138,7 +138,7 @@ class GroupMutations:
     @strawberry.mutation(
         description="Delete a group. Its watchers are told that it ended, and nobody is told to have left. Errors: `NOT_FOUND`."
     )
-    async def delete_group(self, info: Info, input: DeleteGroupInput) -> DeleteGroupPayload:
+    async def delete_group(self, info: Info, input: Given[DeleteGroupInput]) -> DeleteGroupPayload:
         async def act(_: ObjectId) -> dict[str, Any]:
             identifier = require_id(input.id, Kind.GROUP)
             await info.context.account.groups.delete(identifier)
@@ -154,14 +154,16 @@ class GroupMutations:
         description="Put contacts into a group. A contact that is not there, or in 200 groups already, is told of among the "
         "errors; the others go in. Errors: `NOT_FOUND`, `TOO_MANY_GROUPS`, `LIMIT_EXCEEDED`."
     )
-    async def add_contacts_to_group(self, info: Info, input: GroupMembersInput) -> GroupMembersPayload:
+    async def add_contacts_to_group(self, info: Info, input: Given[GroupMembersInput]) -> GroupMembersPayload:
         return await _regroup(info, input, add=True)
 
     @strawberry.mutation(
         description="Take contacts out of a group. A contact that is not there is told of among the errors; the others go out. "
         "Errors: `NOT_FOUND`, `LIMIT_EXCEEDED`."
     )
-    async def remove_contacts_from_group(self, info: Info, input: GroupMembersInput) -> GroupMembersPayload:
+    async def remove_contacts_from_group(
+        self, info: Info, input: Given[GroupMembersInput]
+    ) -> GroupMembersPayload:
         return await _regroup(info, input, add=False)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 import strawberry
 from bson import ObjectId
@@ -25,6 +25,9 @@ CLIENT_MUTATION_ID: Any = strawberry.field(
     description="A text of your own, new for each thing to be done. Sent again within a day with the same input, the first "
     "outcome is returned instead of acting again: so a request whose answer was lost can be repeated.",
 )
+
+T = TypeVar("T")
+Given = Annotated[T, strawberry.argument(description="What is to be done.")]
 
 Act = Callable[[ObjectId], Awaitable[Mapping[str, Any]]]
 """Carries a mutation out, making what it makes under the given identifier; what was made, in plain values."""

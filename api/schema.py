@@ -13,7 +13,6 @@ from typing import Annotated, TypeVar
 
 import strawberry
 from strawberry.schema.config import StrawberryConfig
-from strawberry.tools import merge_types
 
 from api.account_settings import Settings, SettingsMutations, to_settings
 from api.audiences import Node, object_id
@@ -206,9 +205,12 @@ def _named(of: str, audiences: list[Named], first: int | None, after: str | None
     )
 
 
-Mutation = merge_types(
-    "Mutation", (FieldMutations, SettingsMutations, ContactMutations, GroupMutations, SegmentMutations)
+@strawberry.type(
+    description="What can be done. Everything is done in the caller's account, one after the other. What is refused is told in the "
+    "payload, not as an error of the query."
 )
+class Mutation(FieldMutations, SettingsMutations, ContactMutations, GroupMutations, SegmentMutations):
+    pass
 
 
 def make_schema() -> Schema:

@@ -12,7 +12,7 @@ from api.audiences import Audience, Node
 from api.context import Info
 from api.groups import required_name
 from api.ids import Kind, require_id, to_id
-from api.mutations import CLIENT_MUTATION_ID, Payload, once
+from api.mutations import CLIENT_MUTATION_ID, Given, Payload, once
 from api.rules import Rule, RuleInput, rule_builder, to_rule
 from domain.audiences import Segment as StoredSegment
 from domain.catalogue import Catalogue
@@ -118,7 +118,7 @@ class SegmentMutations:
         description="Save a segment. It is live at once, whatever the number of contacts. Errors: `RULE_SYNTAX`, `INVALID_RULE`, "
         "`UNKNOWN_FIELD`, `INVALID_VALUE`, `NAME_TAKEN`, `LIMIT_EXCEEDED`."
     )
-    async def create_segment(self, info: Info, input: CreateSegmentInput) -> CreateSegmentPayload:
+    async def create_segment(self, info: Info, input: Given[CreateSegmentInput]) -> CreateSegmentPayload:
         async def act(identifier: ObjectId) -> dict[str, Any]:
             segment = await info.context.account.segments.create(
                 identifier, name=input.name, description=input.description, rule=rule_builder(input.rule)
@@ -134,7 +134,7 @@ class SegmentMutations:
         description="Edit a segment. Watchers are told of a new rule, and of everybody who joins or leaves by it. Errors: as "
         "`createSegment`, `NOT_FOUND`, `VERSION_CONFLICT`."
     )
-    async def update_segment(self, info: Info, input: UpdateSegmentInput) -> UpdateSegmentPayload:
+    async def update_segment(self, info: Info, input: Given[UpdateSegmentInput]) -> UpdateSegmentPayload:
         async def act(_: ObjectId) -> dict[str, Any]:
             if input.rule is None:
                 raise InvalidValue("A segment has a rule; it cannot be removed.", path=("rule",))
@@ -157,7 +157,7 @@ class SegmentMutations:
     @strawberry.mutation(
         description="Delete a segment. Its watchers are told that it ended, and nobody is told to have left. Errors: `NOT_FOUND`."
     )
-    async def delete_segment(self, info: Info, input: DeleteSegmentInput) -> DeleteSegmentPayload:
+    async def delete_segment(self, info: Info, input: Given[DeleteSegmentInput]) -> DeleteSegmentPayload:
         async def act(_: ObjectId) -> dict[str, Any]:
             identifier = require_id(input.id, Kind.SEGMENT)
             await info.context.account.segments.delete(identifier)

@@ -41,6 +41,8 @@ class Server(uvicorn.Server):
                 loop="none",
                 ws="websockets-sansio",
                 ws_max_size=MAX_BODY_BYTES,
+                # Events are small: compressing each costs more time and memory for each socket than it saves.
+                ws_per_message_deflate=False,
                 ws_ping_interval=PING_SECONDS,
                 ws_ping_timeout=PING_SECONDS,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,

@@ -17,10 +17,15 @@ from typing import Any
 import pytest
 from anyio.from_thread import start_blocking_portal
 from bson.codec_options import CodecOptions
+from hypothesis import settings
 from pymongo import AsyncMongoClient, WriteConcern
 from pymongo.asynchronous.database import AsyncDatabase
 
 from domain.store import embedded
+
+# Generated tests are judged by their answers, not by the clock: a busy machine is no defect.
+settings.register_profile("shoal", deadline=None)
+settings.load_profile("shoal")
 
 _ON_UVLOOP = {"use_uvloop": True}
 

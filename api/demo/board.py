@@ -1,7 +1,7 @@
 """What the demonstration has seen: each audience's size, live from its subscriptions, and who joined and left.
 
-Owns the reading of events, and the comparison at the end of what was seen live with what is asked afresh. Of each audience
-both feeds are followed, sizes and changes: they must tell the same.
+Owns the reading of events, and the comparison at the end of what was seen live with what is asked afresh. Both feeds of each
+audience are followed, sizes and changes: they must tell the same.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import asyncio
 import statistics
 import time
 from collections import deque
-from contextlib import aclosing
+from collections.abc import Coroutine, Iterator
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -98,20 +99,20 @@ class Rate:
 class Board:
     """What the views show."""
 
-    def __init__(self, audiences: list[Audience], contacts: int) -> None:
+    def __init__(self, audiences: list[Audience]) -> None:
         self.standings = [Standing(audience=audience) for audience in audiences]
         self.moves: deque[Move] = deque(maxlen=KEPT_MOVES)
-        self.contacts = contacts
-        self.began = time.monotonic()
+        self._began = time.monotonic()
         self.replies = Rate()
         self.events = Rate()
         self._delays: deque[float] = deque(maxlen=KEPT_DELAYS)
-        self._sized: set[str] = set()
-        self._started: set[str] = set()
+        self._begun: set[tuple[str, str]] = set()
+        self._complete = asyncio.Event()
+        self._told = asyncio.Event()
 
     @property
     def elapsed(self) -> float:
-        return time.monotonic() - self.began
+        return time.monotonic() - self._began
 
     @property
     def joined(self) -> int:
@@ -126,32 +127,40 @@ class Board:
         """The median of the last events' time from the change to here. Server and client share a clock."""
         return 1000 * statistics.median(self._delays) if self._delays else None
 
-    @property
-    def complete(self) -> bool:
-        """Whether every feed has begun."""
-        return len(self._started) == len(self._sized) == len(self.standings)
+    def following(self, socket: Socket) -> Iterator[Coroutine[None, None, None]]:
+        """What follows each feed. Each raises `Refused` where its feed ends."""
+        for standing in self.standings:
+            yield self._follow_changes(socket, standing)
+            yield self._follow_size(socket, standing)
 
-    async def follow_changes(self, socket: Socket, standing: Standing) -> None:
-        """Raises `Refused` where the feed ends."""
+    async def until_complete(self) -> None:
+        """Wait until every feed has begun; from then on nothing is missed."""
+        await self._complete.wait()
+        self._began = time.monotonic()
+
+    async def _follow_changes(self, socket: Socket, standing: Standing) -> None:
         async with aclosing(socket.subscribe(_CHANGES, audience=standing.audience.id)) as events:
             async for data in events:
                 self._take(standing, data["membershipChanges"])
+                self._told.set()
         raise Refused(f"The feed of “{standing.audience.name}” ended.")
 
-    async def follow_size(self, socket: Socket, standing: Standing) -> None:
-        """Raises `Refused` where the feed ends."""
+    async def _follow_size(self, socket: Socket, standing: Standing) -> None:
         async with aclosing(socket.subscribe(_SIZES, audience=standing.audience.id)) as events:
             async for data in events:
                 standing.size = data["audienceSize"]["size"]
-                self._sized.add(standing.audience.id)
+                self._told.set()
+                self._begin(standing, "size")
         raise Refused(f"The sizes of “{standing.audience.name}” ended.")
 
     async def verdicts(self, client: Client) -> list[Verdict]:
         """The comparison, once nothing happens any more. What is still on its way is waited for a few seconds."""
         found = [await self._verdict(client, standing) for standing in self.standings]
-        deadline = time.monotonic() + SETTLE_SECONDS
-        while not all(verdict.agree for verdict in found) and time.monotonic() < deadline:
-            await asyncio.sleep(0.05)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_SECONDS):
+                while not all(verdict.agree for verdict in found):
+                    self._told.clear()
+                    await self._told.wait()
         return found
 
     async def _verdict(self, client: Client, standing: Standing) -> Verdict:
@@ -163,11 +172,16 @@ class Board:
             counted = (await client.ask(_COUNT, rule=audience.rule))["contacts"]["totalCount"]
         return Verdict(standing=standing, asked=asked, counted=counted)
 
+    def _begin(self, standing: Standing, feed: str) -> None:
+        self._begun.add((standing.audience.id, feed))
+        if len(self._begun) == 2 * len(self.standings):
+            self._complete.set()
+
     def _take(self, standing: Standing, event: dict[str, Any]) -> None:
         match event["__typename"]:
             case "FeedStarted":
                 standing.start = standing.told = event["size"]
-                self._started.add(standing.audience.id)
+                self._begin(standing, "changes")
                 return
             case "ContactJoined":
                 standing.joined += 1

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.demo.client import Client
-from api.demo.people import ACTIVE, CUSTOMER, LEFT, STAFF, Person, birthdate, email_of
+from api.demo.people import ACTIVE, CUSTOMER, LEFT, Person, birthdate, email_of
 from api.demo.story import as_input
 
 _UPDATE = """mutation ($input: UpdateContactInput!) {
@@ -37,21 +37,24 @@ class Happening:
 
 
 def _is_customer(person: Person) -> bool:
-    return person.attributes["role"] == CUSTOMER
+    role: str = person.attributes["role"]
+    return role == CUSTOMER
 
 
-def _has(key: str, value: Any) -> Callable[[Person], bool]:
+def _has(key: str, *, value: Any) -> Callable[[Person], bool]:
     return lambda person: person.attributes.get(key) == value
 
 
 HAPPENINGS = (
-    Happening(70, _has("birthdate", None), lambda _, chance: {"birthdate": birthdate(chance)}),
-    Happening(8, _has("email", None), lambda person, _: {"email": email_of(person)}),
-    Happening(4, lambda person: _is_customer(person) and "email" in person.attributes, lambda *_: {"email": None}),
-    Happening(4, _has("status", ACTIVE), lambda *_: {"status": LEFT}),
-    Happening(2, _has("status", LEFT), lambda *_: {"status": ACTIVE}),
-    Happening(3, _has("newsletter", False), lambda *_: {"newsletter": True}),
-    Happening(3, _has("newsletter", True), lambda *_: {"newsletter": False}),
+    Happening(70, _has("birthdate", value=None), lambda _, chance: {"birthdate": birthdate(chance)}),
+    Happening(8, _has("email", value=None), lambda person, _: {"email": email_of(person)}),
+    Happening(
+        4, lambda person: _is_customer(person) and "email" in person.attributes, lambda *_: {"email": None}
+    ),
+    Happening(4, _has("status", value=ACTIVE), lambda *_: {"status": LEFT}),
+    Happening(2, _has("status", value=LEFT), lambda *_: {"status": ACTIVE}),
+    Happening(3, _has("newsletter", value=False), lambda *_: {"newsletter": True}),
+    Happening(3, _has("newsletter", value=True), lambda *_: {"newsletter": False}),
 )
 NEWCOMER_WEIGHT = 4
 REGROUPED_WEIGHT = 3
@@ -84,7 +87,9 @@ class Replies:
     async def next(self) -> None:
         """Let one thing happen. Raises `Refused`."""
         weights = [happening.weight for happening in HAPPENINGS]
-        (which,) = self._chance.choices((*HAPPENINGS, self._arrive, self._regroup), (*weights, NEWCOMER_WEIGHT, REGROUPED_WEIGHT))
+        (which,) = self._chance.choices(
+            (*HAPPENINGS, self._arrive, self._regroup), (*weights, NEWCOMER_WEIGHT, REGROUPED_WEIGHT)
+        )
         if isinstance(which, Happening):
             candidates = [person for person in self._known if which.concerns(person)]
             # Once every gap is filled, life goes on with somebody new.

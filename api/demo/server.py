@@ -34,11 +34,14 @@ _SERVING = re.compile(r'"url": *"(http://[^"]+)/graphql"')
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """A server that is ready. Its files are in `directory`, its log is `server.log` there."""
+    """A server that is ready."""
 
     url: str
     key: str = field(repr=False)
-    directory: Path
+    log: Path
+
+    def log_tail(self) -> str:
+        return _text(self.log)[-2000:]
 
 
 @asynccontextmanager
@@ -63,7 +66,7 @@ async def own_server(serve: Sequence[str] = SERVE) -> AsyncIterator[Server]:
                 start_new_session=True,  # Ctrl-C is for us, who end it when we have seen the last of it
             )
         try:
-            yield Server(url=await _ready(process, log), key=key, directory=directory)
+            yield Server(url=await _ready(process, log), key=key, log=log)
         finally:
             await asyncio.shield(_stop(process))
 

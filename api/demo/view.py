@@ -8,13 +8,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.text import Text
 
 from api.demo import words
@@ -30,7 +37,9 @@ Advance = Callable[[int], None]
 
 
 class View(Protocol):
-    def stage(self, text: str, total: int = 1) -> Iterator[Advance]: ...
+    def stage(self, text: str, total: int = 1) -> AbstractContextManager[Advance]:
+        """Tell that something is being done, and how far it is, until it is done."""
+        ...
 
     async def show(self, board: Board) -> None:
         """Show it until cancelled."""
@@ -110,7 +119,7 @@ class PlainView:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def view_for(console: Console, seconds: float | None) -> TerminalView | PlainView:
+def view_for(console: Console, seconds: float | None) -> View:
     if console.is_terminal:
         return TerminalView(console, seconds)
     console.width = PLAIN_WIDTH

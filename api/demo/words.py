@@ -8,10 +8,11 @@ from rich.text import Text
 from api.demo.board import Board, Move, Standing, Verdict
 
 BAR = 30
+MINUS = "\N{MINUS SIGN}"
 
 
 def signed(number: int) -> str:
-    return f"{number:+,}".replace("-", "−") if number else "·"
+    return f"{number:+,}".replace("-", MINUS) if number else "·"
 
 
 def bar(standing: Standing) -> Text:
@@ -29,7 +30,7 @@ def move(move: Move) -> Text:
     joined = move.joined
     return Text.assemble(
         (f"{move.at.astimezone():%H:%M:%S} ", "bright_black"),
-        ("+ " if joined else "− ", "bold green" if joined else "bold red"),
+        ("+ " if joined else f"{MINUS} ", "bold green" if joined else "bold red"),
         (move.name, "bold"),
         " joined " if joined else " left ",
         (move.audience, "green" if joined else "red"),
@@ -58,9 +59,7 @@ def standings(board: Board) -> Table:
 
 
 def pace(board: Board) -> str:
-    said = (
-        f"{board.replies.each_second():.0f} replies and {board.events.each_second():.0f} joins and leaves a second"
-    )
+    said = f"{board.replies.each_second():.0f} replies and {board.events.each_second():.0f} joins and leaves a second"
     delay = board.delay_ms
     return said if delay is None else f"{said}; an event is here {delay:.0f} ms after its change"
 

@@ -9,7 +9,6 @@ Invariant: `parse(to_text(rule)) == rule`. Held by `tests/domain/rules/test_text
 from __future__ import annotations
 
 import re
-import unicodedata
 from datetime import UTC, datetime
 from typing import assert_never
 
@@ -92,9 +91,7 @@ def _character(character: str) -> str:
     if character in '"\\':
         return f"\\{character}"
     # What cannot be seen could make two texts look like one.
-    if unicodedata.category(character) in ("Cc", "Cf", "Co") or character in "\u2028\u2029":
-        return "".join(f"\\u{unit:04x}" for unit in _utf16(character))
-    return character
+    return character if character.isprintable() else "".join(f"\\u{unit:04x}" for unit in _utf16(character))
 
 
 def _utf16(character: str) -> list[int]:

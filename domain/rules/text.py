@@ -220,10 +220,11 @@ _IN_WORDS = {
 
 def _refuse(text: str, error: UnexpectedInput) -> NoReturn:
     """Raises lark's error as ours."""
-    accepts: set[str] = error.interactive_parser.accepts()  # type: ignore[no-untyped-call] # lark leaves it untyped
+    at_end = isinstance(error, UnexpectedToken) and error.token.type == "$END"
+    accepts = _accepted_after(text if at_end else text[: error.pos_in_stream])
     expected = tuple(dict.fromkeys(words for terminal, words in _IN_WORDS.items() if terminal in accepts))
     match error:
-        case UnexpectedToken(token=token) if token.type == "$END":
+        case UnexpectedToken() if at_end:
             line, column = text.count("\n") + 1, len(text) - text.rfind("\n")
             raise _syntax_error("The rule ends too early.", line, column, expected)
         case UnexpectedToken(token=token):
@@ -240,6 +241,14 @@ def _refuse(text: str, error: UnexpectedInput) -> NoReturn:
             )
         case _:
             raise error
+
+
+def _accepted_after(text: str) -> set[str]:
+    """The terminals that can follow. The failed parser does not know: it has already closed what the wrong token closes."""
+    parser = _parser().parse_interactive(text)
+    parser.exhaust_lexer()
+    accepts: set[str] = parser.accepts()  # type: ignore[no-untyped-call] # lark leaves it untyped
+    return accepts
 
 
 def _syntax_error(problem: str, line: int, column: int, expected: tuple[str, ...]) -> RuleSyntaxError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -147,6 +147,7 @@ def raw_socket(url: str, protocol: str = "graphql-transport-ws") -> connect:
         url.replace("http", "ws", 1),
         subprotocols=[Subprotocol(protocol)],
         max_size=None,
+        max_queue=None,
         proxy=None,
         close_timeout=5,
     )
@@ -164,8 +165,10 @@ class Socket:
             message: dict[str, Any] = json.loads(await self.connection.recv())
         return message
 
-    async def subscribe(self, query: str, id: str = "1", **variables: Any) -> None:
-        await self.send({"type": "subscribe", "id": id, "payload": {"query": query, "variables": variables}})
+    async def subscribe(self, query: str, operation: str = "1", **variables: Any) -> None:
+        await self.send(
+            {"type": "subscribe", "id": operation, "payload": {"query": query, "variables": variables}}
+        )
 
     async def event(self) -> dict[str, Any]:
         """The next event of the one subscription of this socket: of its root field, the value."""
@@ -183,3 +186,10 @@ class Socket:
         with anyio.fail_after(PATIENCE_SECONDS):
             await self.connection.wait_closed()
         return self.connection.close_code, self.connection.close_reason
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Return when the condition is true; it must be within the time that a client waits."""
+    with anyio.fail_after(PATIENCE_SECONDS):
+        while not condition():
+            await anyio.sleep(0.005)

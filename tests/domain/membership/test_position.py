@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from domain.errors import InvalidCursor
 from domain.membership import position as positions
-from domain.membership.position import Position
 
+FIRST = positions.end_of(Timestamp(1, 1))
 LOW, HIGH = ObjectId("000000000000000000000001"), ObjectId("ffffffffffffffffffffffff")
 times = st.builds(Timestamp, st.integers(1, 2**32 - 1), st.integers(1, 2**32 - 1))
 contacts = st.binary(min_size=12, max_size=12).map(ObjectId)
@@ -31,6 +31,8 @@ def test_positions_sort_as_the_stream_does(earlier: Timestamp, later: Timestamp,
     ]
     assert in_order == sorted(in_order)
     assert len(set(in_order)) == len(in_order)
+    cursors = [positions.to_cursor(HIGH, position) for position in in_order if "~" not in position]
+    assert cursors == sorted(cursors)
     assert positions.end_of(earlier) <= positions.just_before(defined) < defined
 
 
@@ -52,7 +54,17 @@ def test_a_cursor_of_another_audience_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "äö", "AAAA", "a" * 10_000, "====", positions.to_cursor(LOW, Position("zz"))]
+    "text",
+    [
+        "",
+        "x",
+        "äö",
+        "AAAA",
+        "a" * 10_000,
+        "====",
+        positions.to_cursor(LOW, FIRST) + "0",
+        positions.to_cursor(LOW, FIRST).upper(),
+    ],
 )
 def test_what_is_no_cursor_is_refused(text: str) -> None:
     with pytest.raises(InvalidCursor, match="not a cursor"):

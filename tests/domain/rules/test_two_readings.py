@@ -244,7 +244,7 @@ NAMED_CASES: dict[str, tuple[str, list[Any], list[int]]] = {
 
 
 @pytest.mark.parametrize("indexed", [False, True], ids=["plain", "indexed"])
-async def test_named_cases(database: AsyncDatabase[Document], indexed: bool) -> None:  # noqa: FBT001 # pytest names it
+async def test_named_cases(*, database: AsyncDatabase[Document], indexed: bool) -> None:
     for number, (name, (text, normals, accepted)) in enumerate(NAMED_CASES.items()):
         # The embedded database joins the bounds of two elements of one list when it answers from an index.
         if indexed and name == "each end of a span by another element":

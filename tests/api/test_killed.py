@@ -1,0 +1,124 @@
+"""The whole server killed with -9, again and again, while contacts are written and watched."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+from websockets.exceptions import ConnectionClosed
+
+from tests.api.client import PATIENCE_SECONDS, Client
+
+KEY = "the-key-of-the-killed"
+
+
+@asynccontextmanager
+async def process(data_dir: Path) -> AsyncIterator[tuple[Client, asyncio.subprocess.Process]]:
+    """`python -m api serve` on a data directory, and a client of it. Killed with -9 at the end."""
+    environment = os.environ | {
+        "SHOAL_DATA_DIR": str(data_dir),
+        "SHOAL_ADMIN_KEY": KEY,
+        "SHOAL_PORT": "0",
+    }
+    server = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "api", "serve", env=environment, stderr=asyncio.subprocess.PIPE
+    )
+    assert server.stderr is not None
+    said: list[bytes] = []
+    with anyio.fail_after(PATIENCE_SECONDS * 2):
+        while True:
+            line = await server.stderr.readline()
+            said.append(line)
+            assert line, b"".join(said).decode()
+            with suppress(json.JSONDecodeError):
+                if "url" in (event := json.loads(line)):
+                    break
+    rest = asyncio.create_task(server.stderr.read())
+    try:
+        async with Client(event["url"], KEY) as client:
+            with anyio.fail_after(PATIENCE_SECONDS):
+                while (await client.http.get(event["url"].replace("/graphql", "/readyz"))).status_code != 200:  # noqa: ASYNC110 # another process
+                    await anyio.sleep(0.02)
+            yield client, server
+    finally:
+        with suppress(ProcessLookupError):
+            server.send_signal(signal.SIGKILL)
+        await server.wait()
+        await rest
+
+
+async def churn(client: Client, contacts: list[str], generator: random.Random) -> None:
+    """Write until the server is gone."""
+    with suppress(httpx.HTTPError):
+        while True:
+            await client.write(
+                generator.choice(contacts),
+                email=generator.choice([None, f"{generator.random()}@example.org"]),
+            )
+
+
+async def test_a_watcher_misses_nothing_and_sees_nothing_twice_however_often_the_server_is_killed(
+    tmp_path: Path,
+) -> None:
+    generator = random.Random(7)
+    seen: list[dict[str, Any]] = []
+    cursor: str | None = None
+    async with process(tmp_path) as (client, _):
+        contacts = list((await client.upsert({f"C{number}": {} for number in range(20)})).values())
+        segment = await client.segment("No email", "email is empty")
+        assert await client.size(segment) == 20
+    for round_ in range(2):
+        async with process(tmp_path) as (client, server):
+            writers = [asyncio.create_task(churn(client, contacts, generator)) for _ in range(3)]
+            with suppress(ConnectionClosed):
+                async with client.watching(segment, after=cursor) as watcher:
+                    started = await watcher.event()
+                    assert started["kind"] == "FeedStarted"
+                    assert cursor is None or started["cursor"] == cursor
+                    cursor = started["cursor"]
+                    if not seen:
+                        inside = started["size"]
+                    wanted = len(seen) + 15 + 10 * round_
+                    while True:
+                        event = await watcher.event()
+                        seen.append(event)
+                        cursor = event["cursor"]
+                        if len(seen) == wanted:
+                            server.send_signal(signal.SIGKILL)
+            await asyncio.gather(*writers)
+    async with process(tmp_path) as (client, _):
+        size = await client.size(segment)
+        async with client.watching(segment, after=cursor) as watcher:
+            assert (await watcher.event())["kind"] == "FeedStarted"
+            last = seen[-1]["size"]
+            while last != size:
+                event = await watcher.event()
+                seen.append(event)
+                last = event["size"]
+        counted = await client.data(
+            "query ($rule: RuleInput) { contacts(rule: $rule) { totalCount } }",
+            rule={"expression": "email is empty"},
+        )
+        history = await client.data(
+            "query ($id: ID!) { segment(id: $id) { changes(first: 200) { nodes { cursor size } } } }",
+            id=segment,
+        )
+    assert size == counted["totalCount"]
+    cursors = [event["cursor"] for event in seen]
+    assert cursors == sorted(set(cursors))
+    for event in seen:
+        inside += 1 if event["kind"] == "ContactJoined" else -1
+        assert event["size"] == inside
+    told = [(event["cursor"], event["size"]) for event in reversed(seen)]
+    logged = [(node["cursor"], node["size"]) for node in history["changes"]["nodes"]]
+    assert told[: len(logged)] == logged[: len(told)]
