@@ -51,8 +51,8 @@ def to_settings(settings: StoredSettings) -> Settings:
     return Settings(
         time_zone=settings.time_zone,
         region=settings.region,
-        first_weekday=Weekday(settings.first_weekday.value),
-        leap_day=LeapDay(settings.leap_day.value),
+        first_weekday=Weekday(str(settings.first_weekday)),
+        leap_day=LeapDay(str(settings.leap_day)),
     )
 
 

@@ -14,6 +14,8 @@ from typing import Any
 import strawberry
 import structlog
 from graphql import GraphQLError
+from strawberry.exceptions import MissingQueryError
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 
 from domain.errors import LimitExceeded, RuleSyntaxError, ShoalError, Unavailable
 from domain.store.client import DatabaseUnreachable
@@ -83,7 +85,9 @@ def presentable(error: GraphQLError) -> GraphQLError:
     match cause:
         case ShoalError():
             return to_graphql_error(cause, error)
-        case None | GraphQLError():
+        case MissingQueryError():
+            return _like(error, "“query” is wanted: the text of an operation.", {"code": INVALID_REQUEST})
+        case None | GraphQLError() | CannotGetOperationTypeError() | InvalidOperationTypeError():
             extensions = {"code": INVALID_REQUEST, **(error.extensions or {})}
             return _like(error, error.message, extensions)
         case RecursionError():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 
+from graphql import GraphQLError, OperationDefinitionNode
 from strawberry.extensions import SchemaExtension
 
 from api.cost import check_cost
@@ -20,7 +21,7 @@ MAX_BODY_BYTES = 4 * 1024 * 1024
 """Of an HTTP request, and of one message of a websocket: room for 1,000 contacts."""
 BODY_SECONDS = 30.0
 """For a request's body to arrive."""
-MAX_TOKENS = 20_000
+MAX_TOKENS = 8_000
 """Of a query's text; values belong into variables, which are not counted here."""
 OPERATION_SECONDS = 30.0
 """For a query or mutation to be answered. A subscription may go on for ever."""
@@ -41,6 +42,10 @@ class OperationLimits(SchemaExtension):
         context = self.execution_context
         document = context.graphql_document
         assert document is not None
+        operations = [part for part in document.definitions if isinstance(part, OperationDefinitionNode)]
+        if len(operations) > 1 and context._provided_operation_name is None:  # noqa: SLF001 # no public way
+            # Strawberry would carry out the first one.
+            context.pre_execution_errors = [GraphQLError("Of several operations, “operationName” says which is meant.")]
         try:
             check_cost(context.schema._schema, document, context.operation_name, context.variables or {})  # noqa: SLF001 # no public way
         except LimitExceeded as error:

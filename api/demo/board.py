@@ -35,7 +35,7 @@ _CHANGES = """subscription ($audience: ID!) {
 fragment name on Contact { first: attribute(key: "first_name") { value } last: attribute(key: "last_name") { value } }"""
 _SIZES = "subscription ($audience: ID!) { audienceSize(audience: $audience) { size } }"
 _SIZE = "query ($audience: ID!) { node(id: $audience) { ... on Audience { size } } }"
-_COUNT = "query ($rule: String!) { contacts(first: 0, rule: { expression: $rule }) { totalCount } }"
+_COUNT = "query ($rule: String!) { previewRule(rule: { expression: $rule }) { size } }"
 _MEMBERS = """query ($audience: ID!, $after: String) {
   node(id: $audience) {
     ... on Audience { members(first: 200, after: $after) { nodes { id } pageInfo { hasNextPage endCursor } } }
@@ -169,7 +169,7 @@ class Board:
         if audience.rule is None:
             counted = await _count_members(client, audience)
         else:
-            counted = (await client.ask(_COUNT, rule=audience.rule))["contacts"]["totalCount"]
+            counted = (await client.ask(_COUNT, rule=audience.rule))["previewRule"]["size"]
         return Verdict(standing=standing, asked=asked, counted=counted)
 
     def _begin(self, standing: Standing, feed: str) -> None:

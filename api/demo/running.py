@@ -70,9 +70,9 @@ async def demonstrate(options: Options, console: Console) -> bool:
             socket = await stack.enter_async_context(open_socket(server.url, server.key))
             board, replies = await _prepare(options, view, client)
             verdicts = await _watch(board, replies, view, client, socket, options.seconds, signals)
+            return _conclude(board, verdicts, console)
         except Refused as refused:
             raise StartupError(f"{refused}\nThe server's log ends with:\n{server.log_tail()}") from refused
-    return _conclude(board, verdicts, console)
 
 
 async def _prepare(options: Options, view: View, client: Client) -> tuple[Board, Replies]:
@@ -107,7 +107,8 @@ async def _watch(
             showing = tasks.create_task(view.show(board))
             await _reply(board, replies, seconds, signals.came)
             showing.cancel()
-            verdicts = await board.verdicts(client)
+            with view.stage("The same, asked afresh"):
+                verdicts = await board.verdicts(client)
             for task in background:
                 task.cancel()
     except ExceptionGroup as failed:
@@ -117,13 +118,15 @@ async def _watch(
 
 async def _reply(board: Board, replies: Replies, seconds: float | None, told: asyncio.Event) -> None:
     """Let replies come until the time is over or it is told to end; the last one is finished."""
-    left = float("inf") if seconds is None else seconds
-    while not told.is_set() and board.elapsed < left:
+    end = float("inf") if seconds is None else seconds
+    due = 0.0
+    while not told.is_set() and board.elapsed < end:
         await replies.next()
         board.replies.count()
+        # By a timetable of their own, whatever the server takes for each; where it cannot keep up, they come without a pause.
+        due = max(due + replies.pause(REPLIES_A_SECOND), board.elapsed)
         with suppress(TimeoutError):
-            pause = replies.pause(REPLIES_A_SECOND)
-            await asyncio.wait_for(told.wait(), min(pause, max(0.0, left - board.elapsed)))
+            await asyncio.wait_for(told.wait(), min(due, end) - board.elapsed)
 
 
 def _conclude(board: Board, verdicts: list[Verdict], console: Console) -> bool:

@@ -38,6 +38,7 @@ class Server:
 
     url: str
     key: str = field(repr=False)
+    data_dir: Path
     log: Path
 
     def log_tail(self) -> str:
@@ -66,7 +67,7 @@ async def own_server(serve: Sequence[str] = SERVE) -> AsyncIterator[Server]:
                 start_new_session=True,  # Ctrl-C is for us, who end it when we have seen the last of it
             )
         try:
-            yield Server(url=await _ready(process, log), key=key, log=log)
+            yield Server(url=await _ready(process, log), key=key, data_dir=directory / "data", log=log)
         finally:
             await asyncio.shield(_stop(process))
 

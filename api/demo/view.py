@@ -78,7 +78,7 @@ class TerminalView:
         moves = Text("\n").join(words.move(move) for move in reversed(newest))
         return Group(
             Text(),
-            words.standings(board),
+            words.standings(board, min(40, max(8, self._console.width - 74))),
             Text(),
             Panel(moves, title="who joined and who left", title_align="left", border_style="bright_black"),
             Text(words.pace(board)),

@@ -7,23 +7,23 @@ from rich.text import Text
 
 from api.demo.board import Board, Move, Standing, Verdict
 
-BAR = 30
 MINUS = "\N{MINUS SIGN}"
+_EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 
 
 def signed(number: int) -> str:
     return f"{number:+,}".replace("-", MINUS) if number else "·"
 
 
-def bar(standing: Standing) -> Text:
+def bar(standing: Standing, width: int) -> Text:
     """The size beside the size at the start: what was lost is pale, what was gained is green."""
     scale = max(standing.start, standing.size, 1)
-    kept = round(BAR * min(standing.start, standing.size) / scale)
-    rest = BAR - kept
-    text = Text("█" * kept, style="cyan")
-    if standing.size < standing.start:
-        return text.append("░" * rest, style="bright_black")
-    return text.append("█" * rest, style="green") if standing.size > standing.start else text
+    whole, eighths = divmod(8 * width * min(standing.start, standing.size) // scale, 8)
+    text = Text("█" * whole + _EIGHTHS[eighths], style="cyan")
+    gained = standing.size > standing.start
+    return text.append(
+        ("█" if gained else "░") * (width - len(text)), style="green" if gained else "bright_black"
+    )
 
 
 def move(move: Move) -> Text:
@@ -38,7 +38,7 @@ def move(move: Move) -> Text:
     )
 
 
-def standings(board: Board) -> Table:
+def standings(board: Board, bar_width: int) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bright_black")
     table.add_column("audience")
     table.add_column("size", justify="right")
@@ -50,7 +50,7 @@ def standings(board: Board) -> Table:
         table.add_row(
             Text(standing.audience.name, style="bold"),
             f"{standing.size:,}",
-            bar(standing),
+            bar(standing, bar_width),
             signed(standing.size - standing.start),
             Text(signed(standing.joined), style="green"),
             Text(signed(-standing.left), style="red"),

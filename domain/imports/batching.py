@@ -21,7 +21,9 @@ from domain.imports.rejects import Rejection
 from domain.imports.repeats import LastRows
 from domain.imports.surveying import key_of
 
-BATCH = 500
+# More at once gain nothing (the rate is that of the server's inserts), and the embedded database looks keys up in a time that
+# grows with their square.
+BATCH = 200
 
 
 @dataclass(slots=True, kw_only=True)

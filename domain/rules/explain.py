@@ -1,7 +1,7 @@
 """Why a contact is in an audience, or is not.
 
-Owns the verdict of each condition, how the whole follows from them, and what would have to be otherwise. Conditions are taken as
-independent of each other here: that no contact can be both under 18 and over 65 is not considered.
+Owns the verdict of each condition, how the whole follows from them, and what would have to be otherwise. Conditions are
+taken as independent of each other here: that no contact can be both under 18 and over 65 is not considered.
 
 Invariant: `explain(rule, contact).holds == to_predicate(rule)(contact)`, and turning the conditions in `turning` turns the
 whole. Held by `tests/domain/rules/test_explain.py`.

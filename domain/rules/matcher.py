@@ -156,7 +156,7 @@ class Matcher(Generic[A]):
 def _values(value: Any) -> Iterator[Any]:
     """The single values that stand there, as far as a rule can insist on them."""
     for part in value if value.__class__ is list else (value,):
-        if part is not None and not isinstance(part, (dict, list)):
+        if isinstance(part, (str, int, float)):
             yield part
 
 

@@ -125,7 +125,8 @@ class _Reader(Transformer[Token, Any]):
         # Dropped here already, so that a long row of `not` makes no deep tree.
         return child.child if isinstance(child, UnboundNot) else UnboundNot(child=child)
 
-    def condition(self, subject: _Value, phrase: _Phrase, missing: bool | None) -> UnboundCondition:  # noqa: FBT001 # lark calls by position
+    # lark calls by position.
+    def condition(self, subject: _Value, phrase: _Phrase, missing: bool | None) -> UnboundCondition:  # noqa: FBT001
         operator, values = phrase
         return UnboundCondition(
             field=subject.value,

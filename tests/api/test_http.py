@@ -23,7 +23,11 @@ BODIES: list[tuple[str, bytes, int]] = [
     ("an empty batch", b"[]", 400),
     ("no UTF-8", b'{"query": "\xff\xfe"}', 400),
     ("nested 100,000 levels deep", b"[" * 100_000, 400),
-    ("an integer of 5,000 digits", b'{"query": "{ fields { key } }", "variables": {"a": ' + b"9" * 5_000 + b"}}", 400),
+    (
+        "an integer of 5,000 digits",
+        b'{"query": "{ fields { key } }", "variables": {"a": ' + b"9" * 5_000 + b"}}",
+        400,
+    ),
     ("no query", b"{}", 400),
     ("an empty query", b'{"query": ""}', 400),
     ("a query that is a list", b'{"query": ["{ fields { key } }"]}', 400),
@@ -54,16 +58,23 @@ async def test_a_body_that_grows_too_large_without_saying_so_is_refused(client: 
     assert response.status_code == 413
 
 
-@pytest.mark.parametrize("type_", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""])
+@pytest.mark.parametrize(
+    "type_", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""]
+)
 async def test_a_body_of_another_type_is_refused(client: Client, type_: str) -> None:
-    response = await client.http.post(client.url, content=b'{"query": "{ fields { key } }"}', headers={"content-type": type_})
+    response = await client.http.post(
+        client.url, content=b'{"query": "{ fields { key } }"}', headers={"content-type": type_}
+    )
     assert response.status_code == 415
 
 
 async def test_other_methods_are_refused_and_queries_may_come_by_get(client: Client) -> None:
     for method in ("PUT", "DELETE", "PATCH"):
         assert (await client.http.request(method, client.url)).status_code == 405
-    read = await client.http.get(client.url, params={"query": "query ($a: Int) { segments(first: $a) { totalCount } }", "variables": '{"a": 1}'})
+    read = await client.http.get(
+        client.url,
+        params={"query": "query ($a: Int) { segments(first: $a) { totalCount } }", "variables": '{"a": 1}'},
+    )
     assert read.json() == {"data": {"segments": {"totalCount": 0}}}
     for params in ({}, {"query": "{ a", "variables": "["}, {"query": "{ a }", "variables": "[]"}):
         assert (await client.http.get(client.url, params=params)).status_code in {400, 404}
@@ -78,7 +89,10 @@ BEFORE_EXECUTION = [
     ("query ($first: Int!) { segments(first: $first) { totalCount } }", {"first": "many"}),
     ("query A { fields { key } } query B { fields { key } }", {}),
     ('mutation { createSegment(input: { name: "A", rule: {} }) { errors { code } } }', {}),
-    ('mutation { createSegment(input: { name: "A", rule: { expression: "a is empty", all: [] } }) { errors { code } } }', {}),
+    (
+        'mutation { createSegment(input: { name: "A", rule: { expression: "a is empty", all: [] } }) { errors { code } } }',
+        {},
+    ),
 ]
 
 
@@ -114,7 +128,7 @@ async def test_an_answer_has_the_type_that_the_client_prefers(client: Client) ->
 
 async def test_values_of_every_type_come_back_as_they_went_in(client: Client) -> None:
     values: dict[str, tuple[str, Any]] = {
-        "a_text": ("TEXT", "Grüße 👋 \"quoted\""),
+        "a_text": ("TEXT", 'Grüße 👋 "quoted"'),
         "a_number": ("NUMBER", 1250.5),
         "a_large_number": ("NUMBER", 9_007_199_254_740_993),
         "a_boolean": ("BOOLEAN", False),
@@ -126,7 +140,9 @@ async def test_values_of_every_type_come_back_as_they_went_in(client: Client) ->
     for key, (type_, _) in values.items():
         await client.field(key, type_)
     contact = await client.contact("A", **{key: value for key, (_, value) in values.items()})
-    read = await client.data("query ($id: ID!) { contact(id: $id) { attributes { key value field { type } } } }", id=contact)
+    read = await client.data(
+        "query ($id: ID!) { contact(id: $id) { attributes { key value field { type } } } }", id=contact
+    )
     assert {attribute["key"]: attribute["value"] for attribute in read["attributes"]} == {
         key: value for key, (_, value) in values.items()
     }

@@ -20,7 +20,19 @@ def test_a_key_names_its_caller_whatever_the_case_of_the_scheme() -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [None, "", "secret", "Basic secret", "Bearer", "Bearer ", "Bearer Secret", "Bearer x" + "x" * 1000, 7, ["Bearer secret"]]
+    "given",
+    [
+        None,
+        "",
+        "secret",
+        "Basic secret",
+        "Bearer",
+        "Bearer ",
+        "Bearer Secret",
+        "Bearer x" + "x" * 1000,
+        7,
+        ["Bearer secret"],
+    ],
 )
 def test_anything_else_names_nobody(given: object) -> None:
     with pytest.raises(Unauthenticated):
@@ -50,7 +62,9 @@ async def test_the_probes_answer_anybody(server: Serving) -> None:
             assert response.status_code == 200
 
 
-@pytest.mark.parametrize("payload", [{}, {"authorization": "Bearer wrong-key"}, {"authorization": None}, {"Authorization": "x"}])
+@pytest.mark.parametrize(
+    "payload", [{}, {"authorization": "Bearer wrong-key"}, {"authorization": None}, {"Authorization": "x"}]
+)
 async def test_a_websocket_without_a_known_key_is_closed_with_4403(
     server: Serving, payload: dict[str, object]
 ) -> None:
@@ -60,9 +74,10 @@ async def test_a_websocket_without_a_known_key_is_closed_with_4403(
         assert await socket.closed() == (4403, "Forbidden")
 
 
-async def test_a_websocket_that_asks_before_it_has_introduced_itself_is_closed_with_4401(server: Serving) -> None:
+async def test_a_websocket_that_asks_before_it_has_introduced_itself_is_closed_with_4401(
+    server: Serving,
+) -> None:
     async with raw_socket(server.url) as connection:
         socket = Socket(connection)
         await socket.subscribe("{ fields { key } }")
         assert await socket.closed() == (4401, "Unauthorized")
-

@@ -44,7 +44,7 @@ def test_a_header_of_any_length_becomes_a_valid_key() -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["", "A", "a b", "_a", "a_", "a__b", "é", "a.b", "$a", "a\n", "x" * 101, *RESERVED_KEYS]
+    "key", ["", "A", "a b", "_a", "a_", "a__b", "é", "a.b", "$a", "a\n", "x" * 101, *sorted(RESERVED_KEYS)]
 )
 def test_a_key_that_cannot_be_is_refused(key: str) -> None:
     with pytest.raises(InvalidField) as refused:
