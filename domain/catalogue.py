@@ -15,7 +15,7 @@ from typing import Any
 from bson import ObjectId
 
 from domain.audiences import Audience, Group, Segment
-from domain.fields import Field, FieldRegistry, FieldType, Settings, fold
+from domain.fields import Field, FieldRegistry, FieldType, LeapDay, Settings, Weekday, fold
 from domain.rules.document import from_document, to_document
 from domain.rules.matcher import Matcher
 from domain.rules.tree import Rule
@@ -104,7 +104,7 @@ class Catalogue:
                 self._apply_field(definition)
                 return None
             case Kind.SETTINGS:
-                self.settings = Settings(**definition.body)
+                self.settings = read_settings(definition.body)
                 self.settings_version = definition.version
                 return None
             case Kind.GROUP:
@@ -181,6 +181,15 @@ class Catalogue:
         if before is not None:
             self._names.pop((kind, fold(before.name)), None)
         self._names[kind, fold(after.name)] = after.id
+
+
+def read_settings(body: Mapping[str, Any]) -> Settings:
+    return Settings(
+        time_zone=body["time_zone"],
+        region=body["region"],
+        first_weekday=Weekday(body["first_weekday"]),
+        leap_day=LeapDay(body["leap_day"]),
+    )
 
 
 def group_body(name: str, description: str | None) -> dict[str, Any]:

@@ -23,6 +23,9 @@ Sort = Sequence[tuple[str, int]]
 
 DUPLICATE = 11000
 
+ONE_BATCH = 10_000
+"""Documents in a reply: what a caller has bounded comes in one. The server's own first batch would be 101."""
+
 
 class Duplicate(Exception):
     """A unique index refused the document."""
@@ -61,7 +64,9 @@ class Scoped:
         limit: int = 0,
     ) -> list[Document]:
         """All documents that match, at most `limit` where it is not 0: for results whose size the caller has bounded."""
-        cursor = self._collection.find(self.scoped(query), projection, sort=sort, limit=limit)
+        cursor = self._collection.find(
+            self.scoped(query), projection, sort=sort, limit=limit, batch_size=ONE_BATCH
+        )
         return await cursor.to_list()
 
     async def stream(
@@ -92,7 +97,7 @@ class Scoped:
         pipeline += [
             {"$unionWith": {"coll": self._collection.name, "pipeline": further}} for further in pipelines[1:]
         ]
-        cursor = await self._collection.aggregate(pipeline)
+        cursor = await self._collection.aggregate(pipeline, batchSize=ONE_BATCH)
         return await cursor.to_list()
 
     async def insert_one(self, document: Document) -> None:

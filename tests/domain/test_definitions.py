@@ -5,7 +5,7 @@ from bson import ObjectId
 
 from domain.definitions import Definitions
 from domain.errors import InvalidField, NameTaken, UnknownField
-from domain.fields import FieldType
+from domain.fields import FieldType, LeapDay, Settings
 from tests.domain.conftest import World
 
 
@@ -66,7 +66,8 @@ async def test_a_field_is_relabelled_and_a_built_in_one_stays(world: World) -> N
 
 async def test_settings_are_edited_one_by_one(world: World) -> None:
     await world.account.settings.update(region="GB")
-    settings = await world.account.settings.update(time_zone="Europe/Berlin")
-    assert (settings.region, settings.time_zone) == ("GB", "Europe/Berlin")
+    settings = await world.account.settings.update(time_zone="Europe/Berlin", leap_day=LeapDay.MARCH_1)
+    assert settings == Settings(region="GB", time_zone="Europe/Berlin", leap_day=LeapDay.MARCH_1)
+    assert isinstance(settings.leap_day, LeapDay)
     contact = await world.contact(phone="020 7946 0958")
     assert (await world.account.contacts.require(contact)).document["normal"]["phone"] == "+442079460958"
