@@ -85,29 +85,50 @@ def resolve_choices(
     return resolved
 
 
+def column_keys(headers: Sequence[str], choices: Mapping[int, FieldChoice]) -> list[str]:
+    """The key of each column's field: as chosen, or made of the header."""
+    taken = {choice.key for choice in choices.values()}
+    keys: list[str] = []
+    for position, name in enumerate(column_names(headers)):
+        choice = choices.get(position)
+        key = field_key(name, taken) if choice is None else choice.key
+        taken.add(key)
+        keys.append(key)
+    return keys
+
+
+def columns_to_guess(
+    headers: Sequence[str], known: Mapping[str, Field], choices: Mapping[int, FieldChoice]
+) -> list[int]:
+    """The columns whose type neither a field that is there nor the caller says."""
+    return [
+        position
+        for position, key in enumerate(column_keys(headers, choices))
+        if key not in known and (position not in choices or choices[position].type is None)
+    ]
+
+
 def map_columns(
     headers: Sequence[str],
-    guesses: Sequence[ColumnGuess],
+    guesses: Mapping[int, ColumnGuess],
     known: Mapping[str, Field],
     choices: Mapping[int, FieldChoice],
 ) -> tuple[Target, ...]:
-    """The field of each column; a column with neither header nor content is left out."""
-    taken = {choice.key for choice in choices.values()}
+    """The field of each column. `guesses` are those of `columns_to_guess`.
+
+    A column that has neither header nor content, and no field from an earlier import, is left out.
+    """
     targets: list[Target] = []
-    for position, (name, guess) in enumerate(zip(column_names(headers), guesses, strict=True)):
-        choice = choices.get(position)
-        if choice is None:
-            if not headers[position] and not guess.filled:
-                continue
-            key = field_key(name, taken)
-            taken.add(key)
-        else:
-            key = choice.key
+    names, keys = column_names(headers), column_keys(headers, choices)
+    for position, (name, key) in enumerate(zip(names, keys, strict=True)):
         field = known.get(key)
+        made = field is None
         if field is None:
-            type = choice.type if choice is not None and choice.type is not None else guess.type
-            made = Field(key=key, label=name[:LONGEST_LABEL], type=type)
-            targets.append(Target(position=position, name=name, field=made, made=True))
-        else:
-            targets.append(Target(position=position, name=name, field=field, made=False))
+            guess = guesses.get(position)
+            if guess is not None and not guess.filled and not headers[position]:
+                continue
+            type = choices[position].type if guess is None else guess.type
+            assert type is not None, "a column without a guess has a type that was chosen"
+            field = Field(key=key, label=name[:LONGEST_LABEL], type=type)
+        targets.append(Target(position=position, name=name, field=field, made=made))
     return tuple(targets)

@@ -1,7 +1,7 @@
 """Surveying: the first pass over a file, which reads it to its end and writes nothing.
 
-Owns what must be known of the whole file before the first row can be taken: that it is readable, what each column's cells leave
-possible, and the last row of each key. Held by `tests/domain/imports/test_surveying.py`. Memory: a few numbers for a column.
+Owns what must be known of the whole file before the first row can be taken: that it is readable, what the cells of each new column
+leave possible, and the last row of each key. Held by `tests/domain/imports/test_surveying.py`. Memory: a few numbers for a column.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from domain.errors import InvalidValue, UnreadableFile
 from domain.fields import Field, Settings
 from domain.imports.detection import FileFormat
 from domain.imports.inference import ColumnGuess
-from domain.imports.mapping import FieldChoice, find_column, resolve_choices
+from domain.imports.mapping import FieldChoice, columns_to_guess, find_column, resolve_choices
 from domain.imports.options import Options
 from domain.imports.reading import Record, open_table
 from domain.imports.repeats import LastRows
@@ -27,7 +27,7 @@ class Survey:
     """What the first pass finds. Complete once `steps` has come to its end."""
 
     headers: tuple[str, ...]
-    guesses: tuple[ColumnGuess, ...]
+    guesses: dict[int, ColumnGuess]
     choices: dict[int, FieldChoice]
     key_position: int
 
@@ -50,7 +50,10 @@ class Survey:
             self.headers = table.headers
             self.key_position = find_column(table.headers, options.key_column)
             self.choices = resolve_choices(table.headers, options.choices, known)
-            self.guesses = tuple(ColumnGuess(settings, separator=options.separator) for _ in table.headers)
+            self.guesses = {
+                position: ColumnGuess(settings, separator=options.separator)
+                for position in columns_to_guess(table.headers, known, self.choices)
+            }
             rows = table.rows()
             empty = True
             while some := list(islice(rows, STEP)):
@@ -63,8 +66,8 @@ class Survey:
     def _look_at(self, records: list[Record]) -> None:
         keys: list[tuple[str, int]] = []
         for record in records:
-            for guess, cell in zip(self.guesses, record.cells, strict=True):
-                if cell:
+            for position, guess in self.guesses.items():
+                if cell := record.cells[position]:
                     guess.see(cell)
             try:
                 keys.append((key_of(record, self.key_position), record.row))

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from domain.errors import InvalidField, InvalidMapping
 from domain.fields import RESERVED_KEYS, Field, FieldRegistry, FieldType, Settings
 from domain.imports.inference import ColumnGuess
-from domain.imports.mapping import FieldChoice, Target, find_column, map_columns, resolve_choices
+from domain.imports.mapping import (
+    FieldChoice,
+    Target,
+    columns_to_guess,
+    find_column,
+    map_columns,
+    resolve_choices,
+)
 
 BUILT_IN = FieldRegistry()
 
@@ -20,10 +27,12 @@ def mapped(
     known: FieldRegistry = BUILT_IN,
     choices: tuple[FieldChoice, ...] = (),
 ) -> tuple[Target, ...]:
-    guesses = [ColumnGuess(Settings(), separator=";") for _ in headers]
-    for guess, cell in zip(guesses, row, strict=False):
-        guess.see(cell)
-    return map_columns(headers, guesses, known, resolve_choices(headers, choices, known))
+    resolved = resolve_choices(headers, choices, known)
+    guesses = {}
+    for position in columns_to_guess(headers, known, resolved):
+        guesses[position] = ColumnGuess(Settings(), separator=";")
+        guesses[position].see(row[position] if row else "")
+    return map_columns(headers, guesses, known, resolved)
 
 
 def keys(targets: tuple[Target, ...]) -> list[str]:
@@ -88,6 +97,15 @@ def test_a_choice_gives_the_type_or_leaves_it_to_the_cells() -> None:
     )
     targets = mapped(["Code", "Role", "Age"], "01234", "Staff", "7", choices=choices)
     assert [target.field.type for target in targets] == [FieldType.NUMBER, FieldType.CHOICE, FieldType.NUMBER]
+
+
+def test_only_columns_of_unknown_type_are_looked_at() -> None:
+    choices = resolve_choices(
+        ["A", "B", "Email", "C"],
+        (FieldChoice(header="B", key="b", type=FieldType.TEXT), FieldChoice(header="C", key="last_name")),
+        BUILT_IN,
+    )
+    assert columns_to_guess(["A", "B", "Email", "C"], BUILT_IN, choices) == [0]
 
 
 REFUSED = [
