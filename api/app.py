@@ -8,7 +8,7 @@ and the embedded database last. What ends by itself (a defect of the engine's, t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -37,6 +37,7 @@ from domain.store.store import Store, open_store
 log = structlog.get_logger(__name__)
 
 PROBE_SECONDS = 2.0
+CLOSE_SECONDS = 2.0
 STOP_SECONDS = 15.0
 """For the engine to write what it has found; what is not written then is found again at the next start."""
 
@@ -79,7 +80,7 @@ async def running(settings: Settings, callers: Callers) -> AsyncIterator[Shoal]:
         store = await _opened(stack, uri, settings.database)
         hub = Hub()
         accounts = Accounts(store, hub)
-        stack.push_async_callback(accounts.close)
+        stack.push_async_callback(_briefly, accounts.close)
         bus = Bus(settings.bus, f"shoal.{settings.database}", hub.receive)
         engine = Engine(store, bus.publish)
         shoal = Shoal(store=store, hub=hub, accounts=accounts, engine=engine, callers=callers)
@@ -95,10 +96,19 @@ async def running(settings: Settings, callers: Callers) -> AsyncIterator[Shoal]:
 async def _opened(stack: AsyncExitStack, uri: str, name: str) -> Store:
     try:
         client = connect(uri)
-        stack.push_async_callback(client.close)
+        stack.push_async_callback(_briefly, client.close)
         return await open_store(open_database(client, name))
     except DatabaseError as error:
         raise StartupError(f"The database cannot be used: {error}") from error
+
+
+async def _briefly(close: Callable[[], Awaitable[None]]) -> None:
+    """Close it, as far as that can be done. What stays behind, because the database is gone, does no harm where it is."""
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await close()
+    except (DatabaseError, TimeoutError) as error:
+        log.warning("ending.left_behind", error=repr(error))
 
 
 @asynccontextmanager
@@ -118,7 +128,7 @@ async def _part(
         yield
     finally:
         task.remove_done_callback(ended)
-        if stop is None:
+        if stop is None or shoal.failed.is_set():
             task.cancel()
         else:
             stop()

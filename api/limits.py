@@ -45,7 +45,9 @@ class OperationLimits(SchemaExtension):
         operations = [part for part in document.definitions if isinstance(part, OperationDefinitionNode)]
         if len(operations) > 1 and context._provided_operation_name is None:  # noqa: SLF001 # no public way
             # Strawberry would carry out the first one.
-            context.pre_execution_errors = [GraphQLError("Of several operations, “operationName” says which is meant.")]
+            context.pre_execution_errors = [
+                GraphQLError("Of several operations, “operationName” says which is meant.")
+            ]
         try:
             check_cost(context.schema._schema, document, context.operation_name, context.variables or {})  # noqa: SLF001 # no public way
         except LimitExceeded as error:

@@ -98,8 +98,11 @@ def import_(
             uvloop.run(_import(settings, file, options, report, refused))
     except KeyboardInterrupt:
         _fail("Interrupted.", report)
-    except (ShoalError, StartupError, DatabaseError) as error:
+    except (ShoalError, StartupError) as error:
         _fail(str(error), report)
+    except DatabaseError as error:
+        # The driver goes on about its own settings.
+        _fail(f"The database cannot be used: {str(error).partition(' (configured')[0]}.", report)
     except OSError as error:
         _fail(f"{error.filename or file}: {error.strerror or error}.", report)
     _show(report, refused)
@@ -164,7 +167,7 @@ async def _account(settings: Settings) -> AsyncIterator[Account]:
 async def _opened(uri: str, name: str) -> AsyncIterator[Account]:
     try:
         client = connect(uri)
-    except DatabaseError as error:
+    except (DatabaseError, ValueError) as error:  # the driver says some faults of an address as a ValueError
         raise StartupError(f"The database cannot be used: {error}") from error
     async with client:
         # Nobody watches in this process, so its hub is told nothing.

@@ -191,5 +191,5 @@ class Socket:
 async def until(condition: Callable[[], bool]) -> None:
     """Return when the condition is true; it must be within the time that a client waits."""
     with anyio.fail_after(PATIENCE_SECONDS):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 # conditions of parts that tell nobody of their changes
             await anyio.sleep(0.005)

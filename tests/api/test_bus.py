@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import structlog
 from broadcaster import Broadcast
 
-from api import bus as buses
 from api.bus import Bus
 from domain.membership.messages import Progress
 from domain.membership.position import Position
@@ -65,7 +65,7 @@ async def test_a_bus_that_cannot_be_reached_is_tried_again_and_again() -> None:
     bus = Bus("redis://127.0.0.1:1", "channel", lambda _: None)
     work = asyncio.create_task(bus.work())
     try:
-        with buses.structlog.testing.capture_logs() as logs:
+        with structlog.testing.capture_logs() as logs:
             await until(lambda: len([entry for entry in logs if entry["event"] == "bus.failed"]) >= 2)
         assert not bus.connected
         assert not work.done()

@@ -10,21 +10,20 @@ from api.connections import from_cursor, to_cursor
 from domain.errors import InvalidCursor
 from tests.api.client import Client
 
+WANTED = """
+edges { cursor node { OF } }
+nodes { OF }
+pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+"""
 
-async def pages(client: Client, field: str, of: str = "", **variables: Any) -> list[list[str]]:
+
+async def pages(client: Client, field: str, of: str) -> list[list[str]]:
     """Every page of two of a list, by what `of` names of each item."""
     found: list[list[str]] = []
     after: str | None = None
     while True:
         query = f"query ($after: String) {{ {field} }}".replace("PAGE", "first: 2, after: $after")
-        answer = await client.data(
-            query.replace(
-                "WANTED",
-                f"edges {{ cursor node {{ {of} }} }} nodes {{ {of} }} pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }}",
-            ),
-            after=after,
-            **variables,
-        )
+        answer = await client.data(query.replace("WANTED", WANTED.replace("OF", of)), after=after)
         page = answer.get("members", answer)
         info, cursors = page["pageInfo"], [edge["cursor"] for edge in page["edges"]]
         assert [edge["node"] for edge in page["edges"]] == page["nodes"]
@@ -150,7 +149,11 @@ async def test_history_is_paged_into_the_past_and_followed_from_a_cursor(client:
     contacts = await client.upsert({key: {} for key in "ABCDE"})
     await client.write(contacts["A"], email="a@example.org")
     wanted = "nodes { kind reason contactId size contact { key } } edges { cursor } pageInfo { hasNextPage endCursor }"
-    back = f"query ($id: ID!, $after: String, $since: DateTime) {{ segment(id: $id) {{ changes(first: 4, after: $after, since: $since) {{ {wanted} }} }} }}"
+    back = f"""
+    query ($id: ID!, $after: String, $since: DateTime) {{
+      segment(id: $id) {{ changes(first: 4, after: $after, since: $since) {{ {wanted} }} }}
+    }}
+    """
     page = (await client.data(back, id=segment))["changes"]
     newest = page["nodes"][0]
     assert (newest["kind"], newest["reason"], newest["contact"], newest["size"]) == (
@@ -168,7 +171,11 @@ async def test_history_is_paged_into_the_past_and_followed_from_a_cursor(client:
         len((await client.data(back, id=segment, since="2000-01-01T00:00:00+02:00"))["changes"]["nodes"]) == 4
     )
 
-    on = f"query ($id: ID!, $cursor: String!) {{ segment(id: $id) {{ size changesSince(cursor: $cursor, first: 4) {{ {wanted} }} }} }}"
+    on = f"""
+    query ($id: ID!, $cursor: String!) {{
+      segment(id: $id) {{ size changesSince(cursor: $cursor, first: 4) {{ {wanted} }} }}
+    }}
+    """
     first = (await client.data(on, id=segment, cursor=begin))["changesSince"]
     second = (await client.data(on, id=segment, cursor=first["pageInfo"]["endCursor"]))["changesSince"]
     assert [node["size"] for node in [*first["nodes"], *second["nodes"]]] == [1, 2, 3, 4, 5, 4]

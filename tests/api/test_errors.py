@@ -234,7 +234,12 @@ async def test_queries_tell_what_they_cannot_answer(client: Client) -> None:
     contact = await client.contact("A")
     await client.contact("B")
     page = await client.data(
-        "query ($id: ID!) { segment(id: $id) { cursor members(first: 1) { pageInfo { endCursor } } } contacts(first: 1) { pageInfo { endCursor } } }",
+        """
+        query ($id: ID!) {
+          segment(id: $id) { cursor members(first: 1) { pageInfo { endCursor } } }
+          contacts(first: 1) { pageInfo { endCursor } }
+        }
+        """,
         id=another,
     )
     feed, members = page["segment"]["cursor"], page["segment"]["members"]["pageInfo"]["endCursor"]

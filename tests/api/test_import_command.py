@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,10 @@ from domain.accounts import DEFAULT_ACCOUNT
 from domain.errors import InvalidMapping
 from domain.fields import FieldType
 from domain.imports.mapping import FieldChoice
+from domain.membership.feed import Size
 from domain.rules.text import parse
 from domain.rules.tree import Limits
-from domain.store.log import Reason
+from domain.store.log import EntryKind, Reason
 
 ROOT = Path(__file__).parents[2]
 DEADLINE = 60.0
@@ -87,7 +89,7 @@ def settings_of(data_dir: Path) -> Settings:
     return Settings(data_dir=data_dir, port=0)
 
 
-async def size(shoal: Shoal, text: str) -> int:
+async def segment_of(shoal: Shoal, text: str) -> ObjectId:
     account = shoal.accounts.get(DEFAULT_ACCOUNT)
     segment = await account.segments.create(
         ObjectId(),
@@ -95,8 +97,12 @@ async def size(shoal: Shoal, text: str) -> int:
         description=None,
         rule=lambda catalogue: parse(text, catalogue.fields, catalogue.settings, Limits()),
     )
+    return segment.id
+
+
+async def size_of(shoal: Shoal, segment: ObjectId) -> Size:
     with anyio.fail_after(DEADLINE):
-        return (await account.feed.sizes([segment.id]))[segment.id].size
+        return (await shoal.accounts.get(DEFAULT_ACCOUNT).feed.sizes([segment]))[segment]
 
 
 async def test_an_import_needs_no_server_and_the_next_one_catches_up(
@@ -130,7 +136,9 @@ async def test_an_import_needs_no_server_and_the_next_one_catches_up(
     assert not (tmp_path / "members.rejects.csv").exists()
     async with running(settings_of(tmp_path / "data"), admin("a-key-of-the-tests")) as shoal:
         await shoal.engine.wait_ready()
-        assert await size(shoal, "contact_form is empty") == 270
+        segment = await segment_of(shoal, "contact_form is empty")
+        before = await size_of(shoal, segment)
+        assert before.size == 270
 
     path.write_text(
         "Member ID,Contact Form\nM000001,https://example.org\nM000010,\nM000002,https://example.org\n"
@@ -139,26 +147,30 @@ async def test_an_import_needs_no_server_and_the_next_one_catches_up(
     assert third.stdout.decode().splitlines()[1] == "        3 updated"
     async with running(settings_of(tmp_path / "data"), admin("a-key-of-the-tests")) as shoal:
         await shoal.engine.wait_ready()
-        account = shoal.accounts.get(DEFAULT_ACCOUNT)
-        (segment,) = (await account.definitions.current()).segments
+        assert (await size_of(shoal, segment)).size == 269
+        watched = shoal.accounts.get(DEFAULT_ACCOUNT).feed.watch(segment, before.position)
+        told: list[Any] = []
         with anyio.fail_after(DEADLINE):
-            assert (await account.feed.sizes([segment]))[segment].size == 269
-            while (await shoal.store.log.newest_of([segment]))[segment].reason is not Reason.IMPORTED:
-                await anyio.sleep(0.05)
+            async with aclosing(watched) as events:
+                while len(told) < 4:
+                    told.append(await anext(events))
+        assert [(entry.kind, entry.reason) for entry in told[1:]] == [
+            (EntryKind.LEFT, Reason.IMPORTED),
+            (EntryKind.JOINED, Reason.IMPORTED),
+            (EntryKind.LEFT, Reason.IMPORTED),
+        ]
 
 
 async def test_beside_a_running_server_its_segments_follow(tmp_path: Path) -> None:
     async with running(settings_of(tmp_path / "data"), admin("a-key-of-the-tests")) as shoal:
         await shoal.engine.wait_ready()
-        assert await size(shoal, "phone is empty") == 0
+        segment = await segment_of(shoal, "phone is empty")
+        assert (await size_of(shoal, segment)).size == 0
         done = await run_import(
             tmp_path, members(tmp_path), "--key-column", "Member ID", SHOAL_DATA_DIR=str(tmp_path / "data")
         )
         assert (done.returncode, done.stderr.decode()) == (0, "")
-        account = shoal.accounts.get(DEFAULT_ACCOUNT)
-        (segment,) = (await account.definitions.current()).segments
-        with anyio.fail_after(DEADLINE):
-            assert (await account.feed.sizes([segment]))[segment].size == 60
+        assert (await size_of(shoal, segment)).size == 60
         assert not shoal.failed.is_set()
 
 

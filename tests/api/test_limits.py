@@ -29,8 +29,9 @@ def doubling(levels: int) -> str:
 
 def doubling_below(levels: int) -> str:
     """The same along a path of lists, so that each level doubles what it really costs."""
+    members = "members {{ nodes {{ ...F{} }} }}"
     parts = [
-        f"fragment F{level} on Contact {{ groups {{ a: members {{ nodes {{ ...F{level + 1} }} }} }} segments {{ b: members {{ nodes {{ ...F{level + 1} }} }} }} }}"
+        f"fragment F{level} on Contact {{ groups {{ {members.format(level + 1)} }} segments {{ {members.format(level + 1)} }} }}"
         for level in range(levels)
     ]
     return f"{{ contacts {{ nodes {{ ...F0 }} }} }} {' '.join(parts)} fragment F{levels} on Contact {{ id }}"
@@ -55,7 +56,11 @@ TOO_MUCH = {
     + "not { " * 30
     + "expression"
     + " }" * 33,
-    "introspection in introspection": "{ __schema { types { fields { type { fields { type { fields { type { fields { name } } } } } } } } } }",
+    "introspection in introspection": "{ __schema { types "
+    + "{ fields { type " * 4
+    + "{ name }"
+    + " } }" * 4
+    + " } }",
     "many mutations": "mutation { "
     + " ".join(f'a{n}: createGroup(input: {{ name: "{n}" }}) {{ errors {{ code }} }}' for n in range(101))
     + " }",

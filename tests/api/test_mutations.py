@@ -125,8 +125,12 @@ async def test_segments_are_saved_changed_and_deleted(client: Client) -> None:
     }
     segment = (await client.do("createSegment", given, wanted))["segment"]
     assert segment == {
-        **{"id": segment["id"], "name": "No email", "description": "to be asked"},
-        **{"expression": "not (email is not empty)", "version": 1, "status": "LIVE"},
+        "id": segment["id"],
+        "name": "No email",
+        "description": "to be asked",
+        "expression": "not (email is not empty)",
+        "version": 1,
+        "status": "LIVE",
     }
     changed = await client.do(
         "updateSegment", {"id": segment["id"], "name": "Nobody", "description": None}, wanted

@@ -248,3 +248,5 @@ def _undescribed() -> Iterator[str]:
                 yield from (f"{name}.{key}" for key, field in type_.fields.items() if not field.description)
             case GraphQLEnumType():
                 yield from (f"{name}.{key}" for key, value in type_.values.items() if not value.description)
+            case _:
+                continue  # scalars and unions have no parts

@@ -59,7 +59,7 @@ class Server:
         async for part in self.process.stdout:
             self.said += part.decode()
 
-    async def end(self, number: int = signal.SIGTERM) -> int:
+    async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Its status, once it has ended upon the signal."""
         self.process.send_signal(number)
         with anyio.fail_after(PATIENCE_SECONDS):
@@ -128,7 +128,7 @@ async def test_a_process_told_to_end_closes_its_sockets_and_ends_well(environmen
 async def _ready(url: str) -> None:
     async with httpx.AsyncClient(trust_env=False) as http:
         with anyio.fail_after(PATIENCE_SECONDS):
-            while (await http.get(url.replace("graphql", "readyz"))).status_code != 200:
+            while (await http.get(url.replace("graphql", "readyz"))).status_code != 200:  # noqa: ASYNC110 # another process
                 await asyncio.sleep(0.01)
 
 
@@ -177,9 +177,9 @@ async def test_a_process_that_cannot_start_says_why_and_ends_with_1(environment:
         async with process({**environment, **wrong}, serving=False) as server:
             with anyio.fail_after(PATIENCE_SECONDS):
                 assert await server.process.wait() == 1
-            await until(lambda server=server: bool(server.logged))
-            (said,) = [str(entry["event"]) for entry in server.logged]
-            assert "Traceback" not in said
+        # What it says is read to its end by then.
+        (said,) = [str(entry["event"]) for entry in server.logged]
+        assert said.startswith("SHOAL_")
 
 
 async def test_a_database_that_cannot_be_reached_is_told(

@@ -205,11 +205,10 @@ async def test_the_size_is_told_at_once_and_then_as_it_changes_but_not_more_ofte
 ) -> None:
     segment = await client.segment("No email", "email is empty")
     async with client.socket() as watcher:
-        await watcher.subscribe(SIZE, audience=segment, every=60)
+        await watcher.subscribe(SIZE, audience=segment, every=400)
         first = await watcher.event()
         assert (first["size"], first["audience"]) == (0, {"name": "No email", "size": 0})
-        for number in range(20):
-            await client.contact(f"C{number}")
+        await client.upsert({f"C{number}": {} for number in range(20)})
         sizes = [0]
         while sizes[-1] != 20:
             sizes.append((await watcher.event())["size"])

@@ -1,0 +1,344 @@
+"""What a rule's author should know before saving it.
+
+Owns what can be said for certain of a rule by itself: parts that no contact, or every contact, matches, and parts that change
+nothing beside others, as far as they are about one field. What can only be counted is left to the caller: `questions` says
+what to count, and each question what the count means. Not everything is found; nothing is said that is not so, of contacts whose
+values are in normal form.
+
+Invariant: what is said never to match matches no contact, what always holds holds for every one, and leaving out what adds
+nothing changes no answer. Held by `tests/domain/rules/test_warnings.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import partial
+from itertools import combinations
+from typing import assert_never
+
+from domain.rules.canonical import key_text, to_text
+from domain.rules.operators import Operator
+from domain.rules.predicate import Contact, Predicate, to_predicate
+from domain.rules.tree import (
+    All,
+    AnyOf,
+    Condition,
+    Not,
+    Rule,
+    Subject,
+    all_of,
+    any_of,
+    conditions,
+    negate,
+)
+from domain.rules.witnesses import Demand, contact_with, exclude, is_known, witnesses
+
+# Beyond so many conditions on one field they are not compared in pairs.
+_MOST_COMPARED = 60
+
+_LONGEST_QUOTED = 120
+
+
+class Kind(StrEnum):
+    NEVER_MATCHES = "never_matches"
+    ALWAYS_MATCHES = "always_matches"
+    ADDS_NOTHING = "adds_nothing"
+    LACK_OF_A_VALUE = "lack_of_a_value"
+    UNUSED_FIELD = "unused_field"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caution:
+    """One thing to know. `about` is the part of the rule of which it is so, and `parts` are what makes it so.
+
+    Of a part that adds nothing, that part comes first, and behind it stands what says the same already.
+    """
+
+    kind: Kind
+    message: str
+    about: Rule
+    parts: tuple[Rule, ...]
+
+
+def cautions(rule: Rule) -> list[Caution]:
+    """What is certain without looking at contacts, in the order of the text."""
+    return list(_cautions(rule, whole=rule))
+
+
+def _cautions(rule: Rule, whole: Rule) -> Iterator[Caution]:
+    if (constant := _constant(rule)) is not None:
+        yield constant.told(rule, whole)
+        return
+    match rule:
+        case Condition():
+            return
+        case Not(child=child):
+            yield from _cautions(child, whole)
+        case All() | AnyOf():
+            yield from _idle(rule)
+            for child in rule.children:
+                yield from _cautions(child, whole)
+        case _:
+            assert_never(rule)
+
+
+# ---- what is the same for every contact ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Constant:
+    """A rule's answer for every contact. It follows from `parts`: not all of them can hold, or at least one of them must."""
+
+    holds: bool
+    parts: tuple[Rule, ...]
+    one_must: bool
+
+    def told(self, about: Rule, whole: Rule) -> Caution:
+        every = " or ".join if self.one_must else " and ".join
+        reason = f"{'Every' if self.one_must else 'No'} contact matches {every(map(_quoted, self.parts))}"
+        if len(self.parts) > 1:
+            reason += ", one or the other" if self.one_must else " at once"
+        what = "The whole rule" if about is whole else f"The part {_quoted(about)}"
+        consequence = f"{what} matches {'every contact' if self.holds else 'nobody'}."
+        kind = Kind.ALWAYS_MATCHES if self.holds else Kind.NEVER_MATCHES
+        return Caution(kind=kind, message=f"{reason}. {consequence}", about=about, parts=self.parts)
+
+
+def _constant(rule: Rule) -> _Constant | None:
+    match rule:
+        case Condition():
+            return _of_condition(rule)
+        case Not(child=child):
+            inner = _constant(child)
+            return None if inner is None else replace(inner, holds=not inner.holds)
+        case All(children=children):
+            return _of_several(children, decisive=False)
+        case AnyOf(children=children):
+            return _of_several(children, decisive=True)
+        case _:
+            assert_never(rule)
+
+
+def _of_condition(condition: Condition) -> _Constant | None:
+    group = _Group([condition])
+    for holds in (False, True):
+        if group.impossible({0}, wanted=not holds):
+            return _Constant(holds=holds, parts=(condition,), one_must=holds)
+    return None
+
+
+def _of_several(children: Sequence[Rule], *, decisive: bool) -> _Constant | None:
+    """`decisive` is the answer of one child that decides the whole: False for `all`, True for `any`."""
+    answers = [_constant(child) for child in children]
+    known = [answer for answer in answers if answer is not None]
+    for answer in known:
+        if answer.holds is decisive:
+            return answer
+    if len(known) == len(children):
+        return known[0]
+    for group in _by_subject(children):
+        # That they cannot all hold; for `any`, that they cannot all fail.
+        if (parts := group.conflict(wanted=not decisive)) is not None:
+            return _Constant(holds=decisive, parts=parts, one_must=decisive)
+    return None
+
+
+# ---- what changes nothing beside others ----------------------------------------------------------------------------
+
+
+def _idle(rule: All | AnyOf) -> list[Caution]:
+    """The children that the others make needless. Of two that say the same, the first is kept."""
+    # A child of `all` is needless if it cannot fail where the others hold; one of `any`, if it cannot hold where they fail.
+    wanted = isinstance(rule, All)
+    found: dict[int, tuple[Rule, ...]] = {}
+    for place, child in enumerate(rule.children):
+        if child in rule.children[:place]:
+            found[place] = (child, child)
+    left = [child for place, child in enumerate(rule.children) if place not in found]
+    for group in _by_subject(left):
+        for needless, because in group.needless(wanted=wanted):
+            found[rule.children.index(needless)] = (needless, *because)
+    return [_idle_told(rule, found[place]) for place in sorted(found)]
+
+
+def _idle_told(rule: All | AnyOf, parts: tuple[Rule, ...]) -> Caution:
+    needless, *because = map(_quoted, parts)
+    if needless == because[0]:
+        message = f"{needless} stands here twice. Once is enough."
+    elif isinstance(rule, All):
+        message = f"{needless} changes nothing: it holds wherever {' and '.join(because)} {_does(because)}."
+    else:
+        message = f"{needless} adds nobody: wherever it holds, so does {' or '.join(because)}."
+    return Caution(kind=Kind.ADDS_NOTHING, message=message, about=rule, parts=parts)
+
+
+def _does(parts: Sequence[str]) -> str:
+    return "does" if len(parts) == 1 else "do"
+
+
+# ---- rules about one subject ---------------------------------------------------------------------------------------
+
+
+class _Group:
+    """Rules that all look at one value, and what can be said of their answers together."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.rules = rules
+        asked = [list(conditions(rule)) for rule in rules]
+        subject = asked[0][0].subject
+        known = [all(map(is_known, each)) for each in asked]
+        values = witnesses(
+            subject, [one for each, is_it in zip(asked, known, strict=True) if is_it for one in each]
+        )
+        contacts = [contact_with(subject, value) for value in values or ()]
+        # For each rule, one bit for each witness: whether the rule accepts it. None where witnesses cannot tell.
+        self._accepted = [
+            _bits(to_predicate(rule), contacts) if contacts and is_it else None
+            for rule, is_it in zip(rules, known, strict=True)
+        ]
+        self._every = (1 << len(contacts)) - 1
+
+    def impossible(self, places: AbstractSet[int], *, wanted: bool, but: int | None = None) -> bool:
+        """Whether no value is judged by `wanted` by all of these, `but` one, of which the opposite is asked. In doubt False."""
+        asked = dict.fromkeys(places, wanted)
+        if but is not None:
+            asked[but] = not wanted
+        possible = self._every
+        for place, answer in asked.items():
+            accepted = self._accepted[place]
+            if accepted is not None:
+                possible &= accepted if answer else ~accepted
+        if self._every and not possible:
+            return True
+        if len(asked) > _MOST_COMPARED:
+            return False
+        demands = {place: _demand(self.rules[place], wanted=answer) for place, answer in asked.items()}
+        pairs = combinations(asked, 2) if but is None else ((but, place) for place in places)
+        return any(
+            exclude(first, second)
+            for one, other in pairs
+            if (first := demands[one]) is not None and (second := demands[other]) is not None
+        )
+
+    def conflict(self, *, wanted: bool) -> tuple[Rule, ...] | None:
+        """Some of the rules, few if possible, that no value makes all answer by `wanted`."""
+        every = range(len(self.rules))
+        if not self.impossible(set(every), wanted=wanted):
+            return None
+        for one, other in combinations(every[:_MOST_COMPARED], 2):
+            if self.impossible({one, other}, wanted=wanted):
+                return self.rules[one], self.rules[other]
+        return tuple(self.rules)
+
+    def needless(self, *, wanted: bool) -> Iterator[tuple[Rule, tuple[Rule, ...]]]:
+        """The rules that cannot but answer by `wanted` where the others do, each with those others, the last one first."""
+        left = set(range(len(self.rules)))
+        for place in sorted(left, reverse=True):
+            others = left - {place}
+            if self.impossible(set(), wanted=wanted, but=place) or not self.impossible(
+                others, wanted=wanted, but=place
+            ):
+                continue
+            left = others
+            enough = next(
+                (one for one in sorted(others) if self.impossible({one}, wanted=wanted, but=place)), None
+            )
+            because = sorted(others) if enough is None else [enough]
+            yield self.rules[place], tuple(self.rules[one] for one in because)
+
+
+def _demand(rule: Rule, *, wanted: bool) -> Demand | None:
+    match rule:
+        case Condition():
+            return Demand(condition=rule, wanted=wanted)
+        case Not(child=Condition() as condition):
+            return Demand(condition=condition, wanted=not wanted)
+        case _:
+            return None
+
+
+def _bits(predicate: Predicate, contacts: Sequence[Contact]) -> int:
+    return sum(1 << place for place, contact in enumerate(contacts) if predicate(contact))
+
+
+def _by_subject(rules: Sequence[Rule]) -> list[_Group]:
+    """The groups, of two at least, of those that look at one value only."""
+    found: dict[Subject, list[Rule]] = {}
+    for rule in rules:
+        subjects = {condition.subject for condition in conditions(rule)}
+        if len(subjects) == 1:
+            found.setdefault(subjects.pop(), []).append(rule)
+    return [_Group(group) for group in found.values() if len(group) > 1]
+
+
+# ---- what has to be counted ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """How many contacts are in `counted`? `told` says what the author should know, if anything, by that number."""
+
+    counted: Rule
+    told: Callable[[int], Caution | None]
+
+
+def questions(rule: Rule) -> list[Question]:
+    """The fields that perhaps nobody has a value in, and the negative conditions that perhaps take in who has none."""
+    return [*_fields(rule), *_lacks(rule)]
+
+
+def _fields(rule: Rule) -> Iterator[Question]:
+    subjects = dict.fromkeys(condition.subject for condition in conditions(rule))
+    for subject in subjects:
+        if subject.is_field:
+            there = Condition(subject=subject, operator=Operator.IS_NOT_EMPTY)
+            yield Question(counted=there, told=partial(_unused, rule, there))
+
+
+def _unused(rule: Rule, there: Condition, contacts: int) -> Caution | None:
+    if contacts:
+        return None
+    message = f"No contact has a value in “{key_text(there.subject.key)}”, which the rule asks for."
+    asking = tuple(each for each in conditions(rule) if each.subject == there.subject)
+    return Caution(kind=Kind.UNUSED_FIELD, message=message, about=rule, parts=asking)
+
+
+def _lacks(rule: Rule) -> Iterator[Question]:
+    including = [condition for condition in conditions(rule) if condition.include_missing]
+    for number, condition in enumerate(including):
+        excluding = _excluding(rule, iter(range(-number, len(including) - number)))
+        lacking = all_of([rule, negate(excluding)])
+        yield Question(counted=lacking, told=partial(_taken_in, rule, condition))
+
+
+def _excluding(rule: Rule, numbers: Iterator[int]) -> Rule:
+    """The rule with missing values excluded from that one of its including conditions for which `numbers` gives 0."""
+    match rule:
+        case Condition():
+            return (
+                replace(rule, include_missing=False) if rule.include_missing and next(numbers) == 0 else rule
+            )
+        case Not(child=child):
+            return negate(_excluding(child, numbers))
+        case All(children=children):
+            return all_of([_excluding(child, numbers) for child in children])
+        case AnyOf(children=children):
+            return any_of([_excluding(child, numbers) for child in children])
+        case _:
+            assert_never(rule)
+
+
+def _taken_in(rule: Rule, condition: Condition, contacts: int) -> Caution | None:
+    if not contacts:
+        return None
+    them = "1 contact" if contacts == 1 else f"{contacts:,} contacts"
+    message = f"{_quoted(condition)} takes in {them} only for lack of a value; “excluding missing” would leave them out."
+    return Caution(kind=Kind.LACK_OF_A_VALUE, message=message, about=rule, parts=(condition,))
+
+
+def _quoted(rule: Rule) -> str:
+    text = to_text(rule)
+    return f"“{text if len(text) <= _LONGEST_QUOTED else f'{text[:_LONGEST_QUOTED]}…'}”"
