@@ -30,10 +30,10 @@ class Account:
         self.definitions = Definitions(store.definitions(name))
         self.sweeper = Sweeper(contacts, store.definitions(name), self.definitions)
         self.settings = AccountSettings(self.definitions)
-        self.fields = Fields(store, self.definitions, self.sweeper)
+        self.fields = Fields(self.definitions, self.sweeper)
         self.contacts = Contacts(contacts, self.definitions)
         self.groups = Groups(contacts, self.definitions, self.sweeper)
-        self.segments = Segments(self.definitions)
+        self.segments = Segments(store, self.definitions)
         self.feed = Feed(name, store.log, hub, freshness)
         self.outcomes = Outcomes(store.outcomes(name))
 

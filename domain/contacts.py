@@ -345,5 +345,10 @@ def _update(document: Mapping[str, Any], entries: Entries, reason: Reason) -> di
 
 
 def _same(stored: Any, wanted: Any) -> bool:
-    """Equal, and of one type: 1 is not True, and 3 is not 3.0 to whoever entered it."""
-    return type(stored) is type(wanted) and bool(stored == wanted)
+    """Equal, and of one kind: 1 is not True, and 3 is not 3.0 to whoever entered it."""
+    return _kind(stored) is _kind(wanted) and bool(stored == wanted)
+
+
+def _kind(value: Any) -> type:
+    # The driver gives a 64-bit integer back as a type of its own.
+    return int if isinstance(value, int) and not isinstance(value, bool) else type(value)

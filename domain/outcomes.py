@@ -19,7 +19,7 @@ from typing import Any
 from bson import ObjectId
 
 from domain.definitions import now
-from domain.errors import InvalidValue, MutationIdReused
+from domain.errors import InvalidValue, MutationIdReused, ShoalError
 from domain.store.scope import Duplicate, Scoped
 
 LONGEST_ID = 200
@@ -43,7 +43,7 @@ class Outcomes:
         """The outcome of `act`, which is carried out once for this caller and `identifier`; always where that is None.
 
         `given` is the mutation's input in JSON values. Raises `MutationIdReused` where the identifier came with another
-        mutation or input, or where the first is still being carried out after ten seconds; and what `act` raises, which
+        mutation or input, or where the first is still being carried out after ten seconds; and what `act` raises: a refusal
         leaves nothing claimed.
         """
         if identifier is None:
@@ -59,8 +59,12 @@ class Outcomes:
             return fresh
         try:
             outcome = dict(await act(fresh))
-        except BaseException:
+        except ShoalError:
             await self._collection.delete_one({"_id": claim})
+            raise
+        except BaseException:
+            # Whether it was carried out is unknown. Whoever comes again takes over at once, and makes the same thing.
+            await self._collection.update_one({"_id": claim}, {"$set": {"until": now()}})
             raise
         await self._collection.update_one({"_id": claim}, {"$set": {"outcome": outcome}})
         return outcome

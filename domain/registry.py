@@ -14,7 +14,6 @@ from domain.errors import FieldInUse, InvalidField, LimitExceeded, NameTaken
 from domain.fields import Field, FieldType, field_key
 from domain.rules.tree import fields_used
 from domain.store.definitions import Kind
-from domain.store.store import Store
 from domain.sweeping import Sweeper
 
 MAX_FIELDS = 1_000
@@ -23,8 +22,7 @@ MAX_FIELDS = 1_000
 class Fields:
     """One account's fields."""
 
-    def __init__(self, store: Store, definitions: Definitions, sweeper: Sweeper) -> None:
-        self._store = store
+    def __init__(self, definitions: Definitions, sweeper: Sweeper) -> None:
         self._definitions = definitions
         self._sweeper = sweeper
 
@@ -56,13 +54,11 @@ class Fields:
                 raise LimitExceeded(f"An account has {MAX_FIELDS:,} fields at most. Delete one first.")
             return _draft(catalogue, wanted)
 
-        if key is not None and key not in (await self._definitions.current()).fields:
+        known_before = await self._definitions.current()
+        if key is not None and key in known_before.field_versions and key not in known_before.fields:
             # What a deleted field of this key left behind must not become values of the new one.
             await self._sweeper.removing_values(key)
-        catalogue = await self._definitions.edit(decide)
-        field = catalogue.fields.require(made[0].key)
-        await self._store.prepare_attribute(field.key)
-        return field
+        return (await self._definitions.edit(decide)).fields.require(made[0].key)
 
     async def update(
         self, key: str, *, label: str | None = None, options: tuple[str, ...] | None = None

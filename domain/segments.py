@@ -18,6 +18,7 @@ from domain.definitions import Definitions, Draft, checked_description, checked_
 from domain.errors import LimitExceeded, NameTaken, NotFound, VersionConflict
 from domain.rules.tree import All, AnyOf, Condition, Not, Rule, all_of, any_of, conditions, negate
 from domain.store.definitions import Kind
+from domain.store.store import Store
 
 MAX_SEGMENTS = 10_000
 
@@ -28,7 +29,8 @@ BuildRule = Callable[[Catalogue], Rule]
 class Segments:
     """One account's segments."""
 
-    def __init__(self, definitions: Definitions) -> None:
+    def __init__(self, store: Store, definitions: Definitions) -> None:
+        self._store = store
         self._definitions = definitions
 
     async def create(
@@ -39,6 +41,7 @@ class Segments:
         Raises `InvalidValue`, `NameTaken`, `LimitExceeded`, and what `rule` raises.
         """
         name, description = checked_name(name), checked_description(description)
+        await self._prepare(rule)
 
         def decide(catalogue: Catalogue) -> Draft | None:
             if identifier in catalogue.segments:
@@ -68,6 +71,8 @@ class Segments:
         """
         wanted_name = None if name is None else checked_name(name)
         wanted_description = checked_description(description)
+        if rule is not None:
+            await self._prepare(rule)
 
         def decide(catalogue: Catalogue) -> Draft | None:
             segment = require_segment(catalogue, identifier)
@@ -98,6 +103,10 @@ class Segments:
             return Draft(kind=Kind.SEGMENT, id=identifier, version=segment.version + 1, deleted=True)
 
         await self._definitions.edit(decide)
+
+    async def _prepare(self, rule: BuildRule) -> None:
+        """Make the indexes that the rule wants, before the engine reads by it."""
+        await self._store.prepare_attributes(fields_used(rule(await self._definitions.current())))
 
 
 def require_segment(catalogue: Catalogue, identifier: ObjectId) -> Segment:

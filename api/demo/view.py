@@ -75,7 +75,9 @@ class TerminalView:
     def _frame(self, board: Board) -> Group:
         room = max(3, self._console.height - len(board.standings) - 10)
         newest = list(board.moves)[-min(room, 14) :]
-        moves = Text("\n").join(words.move(move) for move in reversed(newest))
+        moves = Text("\n", no_wrap=True, overflow="ellipsis").join(
+            words.move(move) for move in reversed(newest)
+        )
         return Group(
             Text(),
             words.standings(board, min(40, max(8, self._console.width - 74))),

@@ -12,6 +12,7 @@ from typing import Any
 from bson.codec_options import CodecOptions
 from pymongo import AsyncMongoClient, ReadPreference, WriteConcern
 from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import ConfigurationError
 from pymongo.errors import ConnectionFailure as DatabaseUnreachable
 from pymongo.errors import PyMongoError as DatabaseError
 from pymongo.read_concern import ReadConcern
@@ -33,14 +34,20 @@ CODEC: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=UTC)
 
 
 def connect(uri: str, *, timeout_seconds: float = 10.0) -> AsyncMongoClient[Document]:
-    """A client for `uri`. Nothing is sent until the first operation, which fails after `timeout_seconds` without a server."""
-    return AsyncMongoClient(
-        uri,
-        tz_aware=True,
-        tzinfo=UTC,
-        appname="shoal",
-        serverSelectionTimeoutMS=int(timeout_seconds * 1000),
-    )
+    """A client for `uri`. Nothing is sent until the first operation, which fails after `timeout_seconds` without a server.
+
+    Raises `DatabaseError` for a URI that is none.
+    """
+    try:
+        return AsyncMongoClient(
+            uri,
+            tz_aware=True,
+            tzinfo=UTC,
+            appname="shoal",
+            serverSelectionTimeoutMS=int(timeout_seconds * 1000),
+        )
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
 
 
 def open_database(client: AsyncMongoClient[Document], name: str) -> Database:

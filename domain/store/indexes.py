@@ -14,7 +14,6 @@ from typing import Any
 from pymongo import IndexModel
 from pymongo.errors import CollectionInvalid
 
-from domain.fields import BUILT_IN_FIELDS
 from domain.store.client import Database
 from domain.store.server import ServerTraits
 
@@ -26,7 +25,7 @@ CHECKPOINTS = "checkpoints"
 OUTCOMES = "outcomes"
 
 OUTCOME_LIFETIME_SECONDS = 24 * 3600
-MAX_ATTRIBUTE_INDEXES = 40
+MAX_CONTACT_INDEXES = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +84,12 @@ ATTRIBUTE_WILDCARD = Index(
     serves="a rule's condition on any one field, without an index for each field",
 )
 
+PLAIN_KEY = Index(
+    collection=CONTACTS,
+    keys=(("account", 1), ("key", 1), ("_id", 1)),
+    serves="a contact by its key, where the server answers no query from the partial index that makes keys unique",
+)
+
 
 def attribute_index(key: str) -> Index:
     """The index for one field's values, where the server has no wildcard index."""
@@ -115,21 +120,21 @@ async def prepare(database: Database, traits: ServerTraits) -> None:
     await _create(database, INDEXES)
     if traits.wildcard_indexes:
         await _create(database, (ATTRIBUTE_WILDCARD,))
-    else:
-        await _create(database, [attribute_index(field.key) for field in BUILT_IN_FIELDS])
+    if not traits.partial_indexes_serve_queries:
+        await _create(database, (PLAIN_KEY,))
 
 
-async def prepare_attribute(database: Database, traits: ServerTraits, key: str) -> None:
-    """Make what a rule over this field needs: nothing where a wildcard index serves all fields.
+async def prepare_attributes(database: Database, traits: ServerTraits, keys: Iterable[str]) -> None:
+    """Make what a rule over these fields needs: nothing where a wildcard index serves all fields.
 
-    MongoDB allows 64 indexes on a collection; the fallback stops at `MAX_ATTRIBUTE_INDEXES`, and rules over later fields
-    scan the account's contacts.
+    Each index makes every write of a contact dearer, so only fields that rules read get one. MongoDB allows 64 on a
+    collection; the fallback stops at `MAX_CONTACT_INDEXES`, and rules over later fields scan the account's contacts.
     """
     if traits.wildcard_indexes:
         return
-    present = await database[CONTACTS].index_information()
-    if len(present) < MAX_ATTRIBUTE_INDEXES:
-        await _create(database, (attribute_index(key),))
+    present = [index["key"] for index in (await database[CONTACTS].index_information()).values()]
+    wanted = [index for index in map(attribute_index, keys) if list(index.keys) not in present]
+    await _create(database, wanted[: max(0, MAX_CONTACT_INDEXES - len(present))])
 
 
 async def _create(database: Database, indexes: Iterable[Index]) -> None:

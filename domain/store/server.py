@@ -20,7 +20,9 @@ class ServerTraits:
     name: str
     version: str
     wildcard_indexes: bool
-    """Compound wildcard indexes (MongoDB 7). Without them each field gets a plain index when it is made."""
+    """Compound wildcard indexes (MongoDB 7). Without them a field gets a plain index when a rule first reads it."""
+    partial_indexes_serve_queries: bool
+    """Where not, a partial index still keeps what it promises, and a plain one beside it serves the look-ups."""
     shares_cluster_time_outside_transactions: bool
     """Whether events that belong to no transaction may carry one cluster time (MongoDB 8, within one `insert_many`).
 
@@ -41,6 +43,7 @@ def read_traits(info: Mapping[str, Any]) -> ServerTraits:
             version=str(info["secantusVersion"]),
             # It accepts the specification and indexes a field literally called `$**`.
             wildcard_indexes=False,
+            partial_indexes_serve_queries=False,
             shares_cluster_time_outside_transactions=False,
         )
     major = int(info["versionArray"][0])
@@ -48,5 +51,6 @@ def read_traits(info: Mapping[str, Any]) -> ServerTraits:
         name="MongoDB",
         version=str(info["version"]),
         wildcard_indexes=major >= 7,
+        partial_indexes_serve_queries=True,
         shares_cluster_time_outside_transactions=True,
     )

@@ -6,7 +6,7 @@ stream.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import Any
 
 from domain.store import indexes, stream
@@ -25,6 +25,7 @@ class Store:
     def __init__(self, database: Database, traits: ServerTraits) -> None:
         self._database = database
         self.traits = traits
+        self._prepared: set[str] = set()
         self.log = MembershipLog(database)
         self.checkpoints = Checkpoints(database)
 
@@ -41,9 +42,11 @@ class Store:
         """The fences of a new writer."""
         return Fences(self._database)
 
-    async def prepare_attribute(self, key: str) -> None:
-        """Make what rules over a new field need. See `indexes.prepare_attribute`."""
-        await indexes.prepare_attribute(self._database, self.traits, key)
+    async def prepare_attributes(self, keys: Iterable[str]) -> None:
+        """Make what a rule over these fields needs. See `indexes.prepare_attributes`."""
+        if new := set(keys) - self._prepared:
+            await indexes.prepare_attributes(self._database, self.traits, sorted(new))
+            self._prepared |= new
 
     async def ping(self) -> None:
         """Raises a `pymongo.errors.PyMongoError` where the database does not answer."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from domain.contacts import Contact, Contacts
 from tests.api.client import Client
 
 ATTRIBUTES = "contact { id key attributes { key value } }"
@@ -234,3 +235,21 @@ async def test_mutations_of_one_operation_are_carried_out_in_their_order_and_see
     assert made["b"]["segment"]["size"] == 1
     assert made["c"]["contacts"] == [{"contact": {"attribute": {"value": "a@b.org"}, "segments": []}}]
     assert made["d"]["group"]["size"] == 0
+
+
+async def test_a_mutation_that_failed_after_it_had_acted_is_not_done_twice(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = Contacts.create
+
+    async def failing(self: Contacts, *arguments: Any, **more: Any) -> Contact:
+        await create(self, *arguments, **more)
+        raise KeyError("the answer is lost")
+
+    given = {"attributes": [], "clientMutationId": "M1"}
+    monkeypatch.setattr(Contacts, "create", failing)
+    mutation = "mutation ($input: CreateContactInput!) { createContact(input: $input) { contact { id } } }"
+    assert await client.code(mutation, input=given) == "INTERNAL"
+    monkeypatch.setattr(Contacts, "create", create)
+    made = await client.do("createContact", given, "contact { id }")
+    assert await client.data("{ contacts { nodes { id } } }") == {"nodes": [{"id": made["contact"]["id"]}]}

@@ -21,6 +21,7 @@ def test_secantusdb_is_told_from_the_mongodb_that_it_says_to_be() -> None:
     traits = read_traits({"version": "8.2.11", "versionArray": [8, 2, 11, 0], "secantusVersion": "0.7.0b3"})
     assert (traits.name, traits.version) == ("SecantusDB", "0.7.0b3")
     assert not traits.wildcard_indexes
+    assert not traits.partial_indexes_serve_queries
 
 
 async def test_the_server_under_test_is_inspected(database: AsyncDatabase[dict[str, Any]]) -> None:
