@@ -16,7 +16,7 @@ from domain.audiences import Segment
 from domain.catalogue import Catalogue, segment_body
 from domain.definitions import Definitions, Draft, checked_description, checked_name
 from domain.errors import LimitExceeded, NameTaken, NotFound, VersionConflict
-from domain.rules.tree import All, AnyOf, Condition, Not, Rule, all_of, any_of, conditions, negate
+from domain.rules.tree import All, AnyOf, Condition, Not, Rule, all_of, any_of, conditions, fields_used, negate
 from domain.store.definitions import Kind
 from domain.store.store import Store
 

@@ -1,0 +1,88 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from domain.errors import ShoalError
+from domain.fields import Field, FieldRegistry, FieldType
+from domain.rules.canonical import to_text
+from domain.rules.operators import Operator
+from domain.rules.table import SERVED_BY_AN_INDEX, example, operator_table
+from domain.rules.text import parse
+from domain.rules.tree import Limits
+from tests.domain.rules.generate import LIMITS, SETTINGS
+
+DOCUMENT = Path(__file__).parents[3] / "docs/rules.md"
+
+FIELDS = FieldRegistry(
+    [
+        Field(key="role", label="Role", type=FieldType.CHOICE),
+        Field(key="plan", label="Plan", type=FieldType.CHOICE),
+        Field(key="department", label="Department", type=FieldType.CHOICE),
+        Field(key="city", label="City", type=FieldType.TEXT),
+        Field(key="not", label="Not", type=FieldType.TEXT),
+        Field(key="score", label="Score", type=FieldType.NUMBER),
+        Field(key="newsletter", label="Newsletter", type=FieldType.BOOLEAN),
+        Field(key="last_seen", label="Last seen", type=FieldType.DATETIME),
+        Field(key="interests", label="Interests", type=FieldType.TAGS),
+    ]
+)
+
+
+def _section(title: str) -> str:
+    found = re.search(
+        rf"^## {title}\n(.*?)(?=^## |\Z)", DOCUMENT.read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+    assert found is not None
+    return found[1]
+
+
+def test_the_documentation_holds_the_table_of_operators() -> None:
+    _, _, printed = _section("All operators").partition("-->\n")
+    assert printed == operator_table(), (
+        "docs/rules.md is not what the operators say. Print the end of it anew: python -m api rules-table"
+    )
+
+
+@pytest.mark.parametrize("operator", Operator)
+def test_an_example_is_a_rule(operator: Operator) -> None:
+    for include_missing in (True, False):
+        condition = example(operator, include_missing=include_missing)
+        assert condition.operator is operator
+        assert parse(to_text(condition), FIELDS, SETTINGS, LIMITS) == condition
+
+
+def test_the_table_has_a_line_for_each_operator_and_every_line_as_many_cells() -> None:
+    lines = operator_table().splitlines()
+    assert len(lines) == len(Operator) + 2
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {8}
+    assert sum(line.endswith("| yes |") for line in lines) == len(SERVED_BY_AN_INDEX)
+
+
+def test_every_rule_in_the_documentation_can_be_built() -> None:
+    rows = re.findall(
+        r"^\| (?!in words|---).* \| `(.*)` \|$", _section("Five rules, in words and as text"), re.MULTILINE
+    )
+    assert len(rows) == 5
+    rules = [
+        text
+        for text in re.findall(r"`([a-z_]+ (?:is|starts|contains) [^`]*)`", DOCUMENT.read_text("utf-8"))
+        if "F is" not in text
+    ]
+    for text in [*rows, *rules]:
+        parse(re.sub(r"\s+", " ", text), FIELDS, SETTINGS, LIMITS)
+
+
+def test_what_goes_wrong_says_what_the_documentation_says() -> None:
+    rows = re.findall(r"^\| `(.*)` \| (.*) \|$", _section("What goes wrong, and what it says"), re.MULTILINE)
+    assert len(rows) >= 6
+    for text, message in rows:
+        with pytest.raises(ShoalError) as refused:
+            parse(text, FIELDS, SETTINGS, LIMITS)
+        assert refused.value.message == message
+
+
+def test_the_limits_are_the_documented_ones() -> None:
+    said = re.sub(r"\s+", " ", _section("Limits"))
+    for number in (Limits().depth, Limits().conditions, Limits().operands, Limits().text):
+        assert f"{number:,}" in said
