@@ -2,7 +2,7 @@
 
 Owns the order. Up: database, indexes, bus, engine. Down: the engine after its last write, the bus, the services, the client,
 and the embedded database last. What ends by itself (a defect of the engine's, the embedded database) is not survived: it is logged,
-`Shoal.failed` is set, and the process is to end rather than go on wrong. Held by `tests/api/test_app.py`.
+`Shoal.failed` is set, and the process is to end rather than go on wrong. Held by `tests/api/test_serving.py`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
 from api.bus import Bus
+from api.errors import masked
 from api.graphql_view import GraphQLView
 from api.identity import Caller, Callers
 from api.schema import schema
@@ -150,6 +151,10 @@ def build_app(shoal: Shoal, settings: Settings) -> Starlette:
         ready = await shoal.ready()
         return JSONResponse({"status": "ready" if ready else "not ready"}, status_code=200 if ready else 503)
 
+    async def defect(_: Request, error: Exception) -> Response:
+        plain = masked(error)
+        return JSONResponse({"errors": [plain.formatted]}, status_code=500)
+
     middleware = []
     if settings.allowed_origins:
         middleware.append(
@@ -168,6 +173,7 @@ def build_app(shoal: Shoal, settings: Settings) -> Starlette:
             Route("/readyz", readyz),
         ],
         middleware=middleware,
+        exception_handlers={Exception: defect},
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated
 
 import strawberry
@@ -121,7 +122,9 @@ def to_reason(entry: LogEntry) -> ChangeReason:
     return ChangeReason(entry.reason.value)
 
 
+@lru_cache(maxsize=4096)
 def feed_cursor(audience: ObjectId, position: str) -> str:
+    """Remembered, because every watcher of an audience is given the same ones at the same time."""
     return positions.to_cursor(audience, Position(position))
 
 

@@ -14,6 +14,7 @@ from contextlib import suppress
 
 import structlog
 from broadcaster import Broadcast
+from broadcaster._base import Subscriber
 
 from domain.membership.messages import Progress, read_progress
 
@@ -74,6 +75,10 @@ class Bus:
             delay = FIRST_RETRY_SECONDS if came_along else min(delay * 2, LAST_RETRY_SECONDS)
             await asyncio.sleep(delay)
 
+    async def _receive_all(self, subscriber: Subscriber) -> None:
+        while True:
+            self._receive(read_progress((await subscriber.get()).message))
+
     async def _listen(self) -> None:
         broadcast = Broadcast(self._url)
         await broadcast.connect()
@@ -82,16 +87,14 @@ class Bus:
             async with broadcast.subscribe(self._channel) as subscriber:
                 self._broadcast = broadcast
                 self._connected.set()
-                message = asyncio.ensure_future(subscriber.get())
+                receiving = asyncio.ensure_future(self._receive_all(subscriber))
                 try:
-                    while True:
-                        await asyncio.wait({message, *listeners}, return_when=asyncio.FIRST_COMPLETED)
-                        if any(listener.done() for listener in listeners):
-                            raise _ListenerEnded("the listener of the bus has ended")
-                        self._receive(read_progress(message.result().message))
-                        message = asyncio.ensure_future(subscriber.get())
+                    await asyncio.wait({receiving, *listeners}, return_when=asyncio.FIRST_COMPLETED)
+                    if receiving.done():
+                        receiving.result()
+                    raise _ListenerEnded("the listener of the bus has ended")
                 finally:
-                    message.cancel()
+                    receiving.cancel()
         finally:
             for listener in listeners:
                 listener.cancel()

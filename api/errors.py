@@ -102,12 +102,15 @@ def presentable(error: GraphQLError) -> GraphQLError:
                 error, "This took too long and was given up. Ask for less at once.", {"code": TIMEOUT}
             )
         case _:
-            identifier = secrets.token_hex(8)
-            log.error("request.failed", id=identifier, exc_info=cause)
-            message = (
-                f"Something went wrong here. It is logged under {identifier}: name that when you report it."
-            )
-            return _like(error, message, {"code": INTERNAL, "id": identifier})
+            return masked(cause, error)
+
+
+def masked(cause: Exception, error: GraphQLError | None = None) -> GraphQLError:
+    """What the caller may see of a defect: the number under which it is logged here."""
+    identifier = secrets.token_hex(8)
+    log.error("request.failed", id=identifier, exc_info=cause)
+    message = f"Something went wrong here. It is logged under {identifier}: name that when you report it."
+    return _like(error, message, {"code": INTERNAL, "id": identifier})
 
 
 def _like(error: GraphQLError | None, message: str, extensions: dict[str, Any]) -> GraphQLError:

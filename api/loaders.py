@@ -8,6 +8,7 @@ remembered longer is yesterday's data. Held by `tests/api/test_commands.py`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from bson import ObjectId
 from strawberry.dataloader import DataLoader
@@ -31,17 +32,26 @@ class MembersPage:
 
 
 class Loaders:
-    """One set, for one operation or event."""
+    """One set, for one operation or event. Each is made when it is first asked for: most events need none."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
-        self.contacts: DataLoader[ObjectId, Contact | None] = DataLoader(self._contacts)
-        self.members: DataLoader[MembersPage, list[Contact]] = DataLoader(
+
+    @cached_property
+    def contacts(self) -> DataLoader[ObjectId, Contact | None]:
+        return DataLoader(self._contacts)
+
+    @cached_property
+    def members(self) -> DataLoader[MembersPage, list[Contact]]:
+        return DataLoader(
             self._members,
             max_batch_size=MAX_PAGES_AT_ONCE,
             cache_key_fn=lambda page: (page.audience.id, page.after, page.limit),
         )
-        self.sizes: DataLoader[ObjectId, Size | None] = DataLoader(self._sizes)
+
+    @cached_property
+    def sizes(self) -> DataLoader[ObjectId, Size | None]:
+        return DataLoader(self._sizes)
 
     async def _contacts(self, identifiers: list[ObjectId]) -> list[Contact | None]:
         if len(identifiers) == 1:

@@ -13,6 +13,7 @@ from domain.catalogue import Catalogue
 from domain.rules.query import to_query
 from domain.rules.text import to_text
 from domain.rules.tree import Rule as StoredRule
+from domain.rules.words import sentence
 from domain.segments import including_missing
 
 
@@ -50,6 +51,10 @@ class RulePreview:
     @strawberry.field(description="The rule in its canonical text form.")
     def expression(self) -> str:
         return to_text(self.stored)
+
+    @strawberry.field(description="The rule as one plain English sentence, for people who write none.")
+    def words(self) -> str:
+        return sentence(self.stored, self.catalogue.fields)
 
     @strawberry.field(description="The rule as a tree, in its canonical form.")
     def rule(self) -> Rule:

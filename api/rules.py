@@ -30,6 +30,7 @@ from domain.rules.text import parse_unbound, to_text
 from domain.rules.tree import All, AnyOf, Limits, Not
 from domain.rules.tree import Condition as StoredCondition
 from domain.rules.tree import Rule as StoredRule
+from domain.rules.words import sentence
 from domain.segments import BuildRule
 
 LIMITS = Limits()
@@ -238,6 +239,10 @@ class Rule:
     @strawberry.field(description="This rule as text.")
     def expression(self) -> str:
         return to_text(self.stored)
+
+    @strawberry.field(description="This rule as one plain English sentence, for people who write none.")
+    def words(self) -> str:
+        return sentence(self.stored, self.catalogue.fields)
 
     @strawberry.field(description="Every one of these matches.")
     def all(self) -> list[Rule] | None:

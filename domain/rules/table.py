@@ -22,8 +22,8 @@ from domain.rules.query import to_query
 from domain.rules.readings import Operands
 from domain.rules.tree import Condition, field_subject
 
-# Where an index of the account and the field exists, these read from it what they look for, and no more. The others read
-# every contact of the account, or what the rest of the rule leaves of them.
+# Where an index of the account and the field exists, these read from it what they look for on every server that is known. The
+# others read every contact of the account, or what the rest of the rule leaves of them.
 SERVED_BY_AN_INDEX = frozenset(
     {
         Operator.IS_EMPTY,
@@ -43,7 +43,6 @@ SERVED_BY_AN_INDEX = frozenset(
         Operator.AT_OR_BEFORE,
         Operator.AT_OR_AFTER,
         Operator.HAS_ANY_OF,
-        Operator.HAS_ALL_OF,
     }
 )
 

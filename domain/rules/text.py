@@ -11,7 +11,7 @@ Invariant: `parse(to_text(rule)) == rule`. Held by `tests/domain/rules/test_text
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -26,7 +26,7 @@ from domain.rules.canonical import KEY_WORDS, to_text
 from domain.rules.operators import Operator, Shape
 from domain.rules.tree import Limits, Rule
 
-__all__ = ["parse", "parse_unbound", "to_text"]
+__all__ = ["begun", "parse", "parse_unbound", "terminal", "to_text"]
 
 
 def parse(text: str, fields: FieldRegistry, settings: Settings, limits: Limits) -> Rule:
@@ -47,6 +47,16 @@ def parse_unbound(text: str, limits: Limits) -> Unbound:
     return said
 
 
+def begun(text: str) -> tuple[Sequence[Token], Set[str]] | None:
+    """The tokens of a text with which a rule can begin, and the terminals that can follow; None where no rule begins like that."""
+    parser = _parser().parse_interactive(text)
+    try:
+        tokens = list(parser.iter_parse())
+    except (UnexpectedInput, RuleSyntaxError):
+        return None
+    return tokens, parser.accepts()  # type: ignore[no-untyped-call] # lark leaves it untyped
+
+
 # ---- the grammar ---------------------------------------------------------------------------------------------------
 
 # What has these names is a value, and kept; lark drops what begins with an underscore.
@@ -54,7 +64,8 @@ _KEPT = {"true": "TRUE", "false": "FALSE"}
 _SYMBOLS = {"<": "_LESS", "<=": "_AT_MOST", ">": "_MORE", ">=": "_AT_LEAST"}
 
 
-def _terminal(word: str) -> str:
+def terminal(word: str) -> str:
+    """The name that the grammar gives a key word or a sign."""
     return _KEPT.get(word) or _SYMBOLS.get(word) or f"_{word.upper()}"
 
 
@@ -63,7 +74,7 @@ def _grammar() -> str:
     phrases = [
         " ".join(
             [
-                *map(_terminal, operator.value.words.split()),
+                *map(terminal, operator.value.words.split()),
                 _OPERANDS[operator.value.shape],
                 "->",
                 operator.name.lower(),
@@ -72,7 +83,7 @@ def _grammar() -> str:
         for operator in Operator
     ]
     # Before keys and numbers, but only as whole words: `not_yet` is a key.
-    words = [f"{_terminal(word)}.3: /{word}(?![A-Za-z0-9_])/i" for word in sorted(KEY_WORDS)]
+    words = [f"{terminal(word)}.3: /{word}(?![A-Za-z0-9_])/i" for word in sorted(KEY_WORDS)]
     symbols = [f'{terminal}: "{symbol}"' for symbol, terminal in _SYMBOLS.items()]
     return "\n".join([frame, "phrase: " + "\n      | ".join(phrases), *words, *symbols])
 
@@ -215,7 +226,7 @@ _IN_WORDS = {
     "RPAR": "“)”",
     "COMMA": "“,”",
     "$END": "the end of the rule",
-    **{_terminal(word): f"“{word}”" for word in [*_SYMBOLS, *sorted(KEY_WORDS)]},
+    **{terminal(word): f"“{word}”" for word in [*_SYMBOLS, *sorted(KEY_WORDS)]},
 }
 
 

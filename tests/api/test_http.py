@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from api.graphql_view import GraphQLView
 from api.limits import MAX_BODY_BYTES
+from api.server import serving
+from api.settings import Settings
 from tests.api.client import Client
+from tests.api.conftest import CALLERS, key_of
 
 JSON = {"content-type": "application/json"}
 NEWER = "application/graphql-response+json"
@@ -163,3 +168,35 @@ async def test_values_may_stand_in_the_query_itself_and_are_refused_where_no_fie
         assert answer["errors"][0]["extensions"]["code"] == "INVALID_REQUEST", answer
     answer = await client.ask(written(f'{{ key: "number", value: {"9" * 5_000} }}'))
     assert "INTERNAL" not in str(answer)
+
+
+async def test_pages_of_an_allowed_origin_may_use_the_api_from_a_browser(settings: Settings) -> None:
+    origin = "https://app.example.com"
+    async with (
+        serving(replace(settings, allowed_origins=(origin,)), CALLERS) as here,
+        Client(here.url, key_of("default")) as client,
+    ):
+        asked = {
+            "access-control-request-method": "POST",
+            "access-control-request-headers": "authorization,content-type",
+        }
+        for given, allowed in ((origin, True), ("https://elsewhere.example", False)):
+            preflight = await client.http.options(here.url, headers={"origin": given, **asked})
+            assert (preflight.headers.get("access-control-allow-origin") == given) is allowed
+            answer = await client.http.post(
+                here.url, json={"query": "{ __typename }"}, headers={"origin": given}
+            )
+            assert (answer.headers.get("access-control-allow-origin") == given) is allowed
+
+
+async def test_a_defect_outside_of_any_operation_is_masked_too(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a secret of the implementation")
+
+    monkeypatch.setattr(GraphQLView, "parse_json", broken)
+    response = await client.http.post(client.url, json={"query": "{ __typename }"})
+    assert response.status_code == 500
+    assert response.json()["errors"][0]["extensions"]["code"] == "INTERNAL"
+    assert "secret" not in response.text

@@ -91,10 +91,12 @@ async def test_a_preview_tells_size_sample_and_whom_negative_conditions_take_in_
             "D": {},
         }
     )
-    wanted = "size sample(first: 2) { key } takenInForLackOfAValue { contacts condition { expression } }"
+    wanted = "size words rule { words } sample(first: 2) { key } takenInForLackOfAValue { contacts condition { expression } }"
     rule = {"expression": 'first_name is not "Ann" and last_name is not "Low" and email is empty'}
     shown = await client.data(PREVIEW % wanted, rule=rule)
     assert shown["size"] == 3
+    assert shown["words"] == shown["rule"]["words"]
+    assert shown["words"].startswith("Contacts")
     assert shown["sample"] == [{"key": "B"}, {"key": "C"}]
     assert [(one["condition"]["expression"], one["contacts"]) for one in shown["takenInForLackOfAValue"]] == [
         ('first_name is not "ann" including missing', 2),

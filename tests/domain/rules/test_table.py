@@ -64,12 +64,9 @@ def test_every_rule_in_the_documentation_can_be_built() -> None:
         r"^\| (?!in words|---).* \| `(.*)` \|$", _section("Five rules, in words and as text"), re.MULTILINE
     )
     assert len(rows) == 5
-    rules = [
-        text
-        for text in re.findall(r"`([a-z_]+ (?:is|starts|contains) [^`]*)`", DOCUMENT.read_text("utf-8"))
-        if "F is" not in text
-    ]
-    for text in [*rows, *rules]:
+    before_the_mistakes, _, _ = DOCUMENT.read_text("utf-8").partition("## What goes wrong")
+    quoted = re.findall(r"`([a-z_]+ (?:is|starts) [^`]*)`", before_the_mistakes)
+    for text in [*rows, *quoted]:
         parse(re.sub(r"\s+", " ", text), FIELDS, SETTINGS, LIMITS)
 
 

@@ -1,0 +1,136 @@
+"""From a disagreement of the two readings to the smallest one of its kind, written as a case to keep.
+
+Whether something is still wrong is asked of the caller, so that nothing here depends on what is wrong.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, assert_never
+
+from domain.errors import ShoalError
+from domain.rules.build import build
+from domain.rules.canonical import to_text
+from domain.rules.operators import Shape
+from domain.rules.readings import Operand
+from domain.rules.text import parse_unbound
+from domain.rules.tree import All, AnyOf, Condition, Not, Rule, all_of, any_of, conditions, negate
+from tests.domain.rules.generate import FIELDS, LIMITS, SETTINGS
+
+Document = dict[str, Any]
+
+Disagrees = Callable[[Rule, list[Document]], Awaitable[bool]]
+"""Whether the two readings of the rule still disagree over these contacts."""
+
+
+async def shrunk(rule: Rule, contacts: list[Document], disagrees: Disagrees) -> tuple[Rule, list[Document]]:
+    """The simplest rule over the fewest and emptiest contacts that can be found from here by small steps."""
+    while True:
+        smaller = await _first(rule, contacts, disagrees)
+        if smaller is None:
+            return rule, contacts
+        rule, contacts = smaller
+
+
+async def _first(
+    rule: Rule, contacts: list[Document], disagrees: Disagrees
+) -> tuple[Rule, list[Document]] | None:
+    for fewer in _fewer(contacts):
+        if await disagrees(rule, fewer):
+            return rule, fewer
+    for simpler in _simpler(rule):
+        if await disagrees(simpler, contacts):
+            return simpler, contacts
+    for emptier in _emptier(contacts):
+        if await disagrees(rule, emptier):
+            return rule, emptier
+    return None
+
+
+def _fewer(contacts: list[Document]) -> Iterator[list[Document]]:
+    if len(contacts) > 1:
+        half = len(contacts) // 2
+        yield contacts[:half]
+        yield contacts[half:]
+        if len(contacts) <= 8:
+            for position in range(len(contacts)):
+                yield contacts[:position] + contacts[position + 1 :]
+
+
+def _emptier(contacts: list[Document]) -> Iterator[list[Document]]:
+    for position, contact in enumerate(contacts):
+        for key in contact.get("normal") or {}:
+            normal = {other: value for other, value in contact["normal"].items() if other != key}
+            yield [*contacts[:position], contact | {"normal": normal}, *contacts[position + 1 :]]
+        for key in ("created", "updated"):
+            if key in contact:
+                without = {other: value for other, value in contact.items() if other != key}
+                yield [*contacts[:position], without, *contacts[position + 1 :]]
+
+
+def _simpler(rule: Rule) -> Iterator[Rule]:
+    """Rules that are one step simpler: fewer conditions first, then fewer operands, then shorter ones."""
+    match rule:
+        case Condition():
+            yield from _simpler_condition(rule)
+        case Not(child=child):
+            yield child
+            yield from map(negate, _simpler(child))
+        case All(children=children) | AnyOf(children=children):
+            together = all_of if isinstance(rule, All) else any_of
+            yield from children
+            for position, child in enumerate(children):
+                before, after = children[:position], children[position + 1 :]
+                yield together([*before, *after])
+                for simpler in _simpler(child):
+                    yield together([*before, simpler, *after])
+        case _:
+            assert_never(rule)
+
+
+def _simpler_condition(condition: Condition) -> Iterator[Rule]:
+    operands = condition.operands
+    if condition.operator.value.shape is Shape.MANY and len(operands) > 1:
+        for position in range(len(operands)):
+            yield replace(condition, operands=operands[:position] + operands[position + 1 :])
+    for position, operand in enumerate(operands):
+        for simpler in _simpler_operands(operand):
+            changed = replace(condition, operands=(*operands[:position], simpler, *operands[position + 1 :]))
+            if changed != condition and _can_be(changed):
+                yield changed
+
+
+def _simpler_operands(operand: Operand) -> Iterator[Operand]:
+    """Shorter texts, and whole numbers nearer to nought. Dates and points in time are simple enough."""
+    match operand:
+        case bool() | datetime():
+            return
+        case str():
+            yield from dict.fromkeys(
+                (operand[: len(operand) // 2], operand[len(operand) // 2 :], operand[1:], operand[:-1])
+            )
+        case int() | float():
+            simpler = dict.fromkeys(
+                (0, 1, int(operand / 2), int(operand)) if abs(operand) < 2**62 else (0, 1)
+            )
+            yield from (number for number in simpler if abs(number) < abs(operand))
+        case _:
+            assert_never(operand)
+
+
+def _can_be(condition: Condition) -> bool:
+    """Whether people could write it: the text of a half is not always a normal form."""
+    try:
+        return build(parse_unbound(to_text(condition), LIMITS), FIELDS, SETTINGS, LIMITS) == condition
+    except ShoalError:
+        return False
+
+
+def named_case(name: str, rule: Rule, contacts: list[Document], accepted: list[int]) -> str:
+    """An entry of `NAMED_CASES`. `accepted` is what the predicate accepts: whoever mends it decides which reading is right."""
+    normals = [contact.get("normal") for contact in contacts]
+    entry = f"    {name!r}: ({to_text(rule)!r}, {normals!r}, {accepted!r}),"
+    if all(condition.subject.is_field for condition in conditions(rule)):
+        return entry
+    times = [{key: contact[key] for key in ("created", "updated") if key in contact} for contact in contacts]
+    return f"{entry}  # with {times!r}"
