@@ -129,13 +129,15 @@ async def _part(
         yield
     finally:
         task.remove_done_callback(ended)
-        if stop is None or shoal.failed.is_set():
-            task.cancel()
-        else:
+        if stop is not None and not shoal.failed.is_set():
             stop()
             await asyncio.wait({task}, timeout=STOP_SECONDS)
+        while not task.done():
+            # Again, where its own clearing away waits for a database that is gone.
             task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+            await asyncio.wait({task}, timeout=CLOSE_SECONDS)
+        if not task.cancelled():
+            task.exception()  # logged, where it was the reason to end; else no news
 
 
 def build_app(shoal: Shoal, settings: Settings) -> Starlette:

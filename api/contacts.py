@@ -241,7 +241,7 @@ class ContactMutations:
             contact = await info.context.account.contacts.create(
                 identifier, key=input.key, attributes=_given(input.attributes)
             )
-            info.context.load.contacts.prime(contact.id, contact)
+            info.context.wrote(contact)
             return {"contact": contact.id}
 
         outcome = await once(info, input, act)
@@ -287,7 +287,7 @@ class ContactMutations:
             contact = await info.context.account.contacts.update(
                 require_id(input.id, Kind.CONTACT), attributes=_given(input.attributes)
             )
-            info.context.load.contacts.prime(contact.id, contact)
+            info.context.wrote(contact)
             return {"contact": contact.id}
 
         outcome = await once(info, input, act)

@@ -16,6 +16,7 @@ from api.identity import Caller
 from api.loaders import Loaders
 from domain.accounts import Account, Accounts
 from domain.catalogue import Catalogue
+from domain.contacts import Contact
 from domain.errors import LimitExceeded, Unauthenticated
 
 MAX_LISTED = 100_000
@@ -59,6 +60,12 @@ class Context:
         if self._catalogue is None:
             self._catalogue = asyncio.ensure_future(self.account.definitions.current())
         return await asyncio.shield(self._catalogue)
+
+    def wrote(self, contact: Contact) -> None:
+        """Take a contact that was just written, and the definitions that this was decided on, as read."""
+        self.load.contacts.prime(contact.id, contact)
+        self._catalogue = asyncio.get_running_loop().create_future()
+        self._catalogue.set_result(self.account.definitions.known)
 
     def spend(self, listed: int) -> None:
         """Count items of lists that no `first` bounds. Raises `LimitExceeded`."""

@@ -51,13 +51,17 @@ LENGTHS = {
     "__Type.possibleTypes": 1,
     "__Field.args": 1,
     "__Directive.args": 1,
+    "Field.operators": 16,
+    "Query.operators": 16,
+    "RuleCompletion.suggestions": 40,
 }
-"""Of the schema's own lists, which are known."""
+"""Of the schema's own lists, and of others of which it is known."""
 
 FIELDS = {
     "Query.contacts": 50,
     "Query.previewRule": 200,
     "RulePreview.takenInForLackOfAValue": 500,
+    "RulePreview.warnings": 500,
     "Group.changes": 100,
     "Group.changesSince": 100,
     "Segment.changes": 100,

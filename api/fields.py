@@ -1,4 +1,4 @@
-"""Fields: what is known about the contacts of an account. The type, and its mutations."""
+"""Fields: what is known about the contacts of an account. The type, what rules can ask of it, and its mutations."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from bson import ObjectId
 
 from api.context import Info
 from api.mutations import CLIENT_MUTATION_ID, Given, Payload, once
+from api.operators import OperandKind, OperandShape, Operator
 from domain.errors import InvalidValue
 from domain.fields import Field as StoredField
 from domain.fields import FieldType as StoredFieldType
+from domain.rules.completion import described, operand_type
+from domain.rules.operators import Operator as StoredOperator
+from domain.rules.operators import Shape, operators_of
 
 
 @strawberry.enum(description="What kind of value a field holds, and so which operators rules have for it.")
@@ -39,6 +43,47 @@ class FieldType(Enum):
     TAGS = strawberry.enum_value("tags", description="A set of texts.")
 
 
+@strawberry.type(description="An operator, and what it takes to offer it for one type of field.")
+class FieldOperator:
+    operator: Operator = strawberry.field(description="Its name, for a rule as a tree.")
+    words: str = strawberry.field(description="Its words, for a rule as text: `does not contain`.")
+    shape: OperandShape = strawberry.field(description="How many values it compares with.")
+    operand: OperandKind | None = strawberry.field(
+        description="What these values are; null where there are none."
+    )
+    operand_type: FieldType | None = strawberry.field(
+        description="The type that these values are entered as; null where there are none."
+    )
+    hint: str | None = strawberry.field(
+        description="What such a value looks like in a rule's text; null where there is none."
+    )
+    negative: bool = strawberry.field(
+        description="Whether it can include contacts without a value, and so has `includeMissing`."
+    )
+    description: str = strawberry.field(description="What it means, in a sentence.")
+
+
+def operators_for(type_: FieldType) -> list[FieldOperator]:
+    """The operators of a type, in the order of the table."""
+    stored = StoredFieldType[type_.name]
+    return [_to_operator(operator, stored) for operator in operators_of(stored)]
+
+
+def _to_operator(operator: StoredOperator, type_: StoredFieldType) -> FieldOperator:
+    row = operator.value
+    compares = row.shape is not Shape.NONE
+    return FieldOperator(
+        operator=Operator(operator.name),
+        words=row.words,
+        shape=OperandShape[row.shape.name],
+        operand=OperandKind[row.reads.name] if compares else None,
+        operand_type=FieldType[operand_type(type_, row.reads).name] if compares else None,
+        hint=described(type_, row.reads) if compares else None,
+        negative=row.negative,
+        description=row.doc,
+    )
+
+
 @strawberry.type(description="A field that contacts can have a value in.")
 class Field:
     key: str = strawberry.field(
@@ -52,6 +97,12 @@ class Field:
     built_in: bool = strawberry.field(
         description="Whether every account has it. Such a field can be relabelled, not deleted."
     )
+
+    @strawberry.field(
+        description="The operators that a rule can use on it, with all that a rule builder needs to offer them."
+    )
+    def operators(self) -> list[FieldOperator]:
+        return operators_for(self.type)
 
 
 def to_field(field: StoredField) -> Field:

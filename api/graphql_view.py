@@ -34,6 +34,7 @@ from api.limits import (
     CONNECTION_INIT_SECONDS,
     MAX_BODY_BYTES,
     MAX_OPERATIONS_PER_SOCKET,
+    MAX_REQUESTS,
     MAX_SOCKETS,
 )
 from api.sockets import SocketAdapter, SocketOperations, Sockets
@@ -93,14 +94,26 @@ class GraphQLView(GraphQL[Session, None]):
         self._accounts = accounts
         self.callers = callers
         self.sockets = sockets
+        self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await self._socket(WebSocket(scope, receive=receive, send=send))
             return
-        request = Request(scope, receive=receive)
+        if self._in_flight >= MAX_REQUESTS:
+            response = _busy("This server answers as many requests as it can already. Try again in a second.")
+            response.headers["Retry-After"] = "1"
+        else:
+            self._in_flight += 1
+            try:
+                response = await self._answer(Request(scope, receive=receive))
+            finally:
+                self._in_flight -= 1
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
         try:
-            response = await self.run(request)
+            response: Response = await self.run(request)
         except Unauthenticated as error:
             response = refusal(401, error)
             response.headers["WWW-Authenticate"] = "Bearer"
@@ -110,13 +123,12 @@ class GraphQLView(GraphQL[Session, None]):
             response = _errors(
                 error.status_code, {"message": error.reason, "extensions": {"code": INVALID_REQUEST}}
             )
-        await response(scope, receive, send)
+        return response
 
     async def _socket(self, socket: WebSocket) -> None:
         if not self.sockets.open or len(self.sockets) >= MAX_SOCKETS:
-            text = "No more websockets are taken here now. Try again later."
             await socket.send_denial_response(
-                _errors(503, {"message": text, "extensions": {"code": LimitExceeded.code}})
+                _busy("No more websockets are taken here now. Try again later.")
             )
             return
         await self.run(socket)
@@ -210,6 +222,10 @@ def _preferred(accept: str) -> str:
 def refusal(status: int, error: ShoalError) -> Response:
     plain = to_plain(error)
     return _errors(status, {"message": plain["message"], "extensions": {"code": plain["code"]}})
+
+
+def _busy(message: str) -> Response:
+    return refusal(503, LimitExceeded(message))
 
 
 def _errors(status: int, error: dict[str, Any]) -> Response:

@@ -25,6 +25,8 @@ MAX_TOKENS = 8_000
 """Of a query's text; values belong into variables, which are not counted here."""
 OPERATION_SECONDS = 30.0
 """For a query or mutation to be answered. A subscription may go on for ever."""
+MAX_REQUESTS = 1_000
+"""Over HTTP, being answered at one time."""
 MAX_OPERATIONS_PER_SOCKET = 100
 MAX_SOCKETS = 10_000
 CONNECTION_INIT_SECONDS = 10

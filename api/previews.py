@@ -1,6 +1,8 @@
-"""Previews: what a rule would select, before anybody saves it."""
+"""Previews: what a rule would select, before anybody saves it, and what its author should know."""
 
 from __future__ import annotations
+
+from enum import Enum
 
 import strawberry
 
@@ -13,8 +15,10 @@ from domain.catalogue import Catalogue
 from domain.rules.query import to_query
 from domain.rules.text import to_text
 from domain.rules.tree import Rule as StoredRule
+from domain.rules.warnings import Caution, cautions, including_missing, questions
 from domain.rules.words import sentence
-from domain.segments import including_missing
+
+MOST_WARNINGS = 50
 
 
 @strawberry.type(
@@ -24,6 +28,49 @@ class TakenIn:
     condition: Condition = strawberry.field(description="The condition, which includes missing values.")
     contacts: int = strawberry.field(
         description="How many contacts would not be selected if the condition excluded missing values."
+    )
+
+
+@strawberry.enum(description="What a warning is about.")
+class RuleWarningKind(Enum):
+    NEVER_MATCHES = strawberry.enum_value(
+        "never_matches", description="The rule, or a part of it, can match no contact."
+    )
+    ALWAYS_MATCHES = strawberry.enum_value(
+        "always_matches", description="The rule, or a part of it, matches every contact."
+    )
+    ADDS_NOTHING = strawberry.enum_value(
+        "adds_nothing", description="A part changes nothing, because of what stands beside it."
+    )
+    LACK_OF_A_VALUE = strawberry.enum_value(
+        "lack_of_a_value",
+        description="A negative condition takes in contacts only because they have no value.",
+    )
+    UNUSED_FIELD = strawberry.enum_value(
+        "unused_field", description="No contact has a value in a field that the rule asks for."
+    )
+
+
+@strawberry.type(
+    description="Something that the author of a rule should know before saving it. It is no error: the rule can be saved."
+)
+class RuleWarning:
+    kind: RuleWarningKind = strawberry.field(description="What it is about.")
+    message: str = strawberry.field(description="What there is to know, fit to be shown to a person.")
+    about: str | None = strawberry.field(
+        description="The part of the rule of which it is so, as text; null where that is the whole rule."
+    )
+    parts: list[str] = strawberry.field(
+        description="The parts that make it so, as text. Of one that adds nothing, that one first, then what stands for it."
+    )
+
+
+def _to_warning(caution: Caution, rule: StoredRule) -> RuleWarning:
+    return RuleWarning(
+        kind=RuleWarningKind(caution.kind.value),
+        message=caution.message,
+        about=None if caution.about is rule else to_text(caution.about),
+        parts=[to_text(part) for part in caution.parts],
     )
 
 
@@ -73,3 +120,18 @@ class RulePreview:
                 TakenIn(condition=Condition(stored=condition, catalogue=self.catalogue), contacts=contacts)
             )
         return found
+
+    @strawberry.field(
+        description="What its author should know. First what is certain of the rule by itself, for every contact; more may be true "
+        "than is found. Then what only counting shows: fields that nobody has a value in, and the conditions of "
+        f"`takenInForLackOfAValue`. The first {MOST_WARNINGS} at most."
+    )
+    async def warnings(self, info: Info) -> list[RuleWarning]:
+        found = cautions(self.stored)
+        for question in questions(self.stored):
+            if len(found) >= MOST_WARNINGS:
+                break
+            contacts = await info.context.account.contacts.count(to_query(question.counted))
+            if (caution := question.told(contacts)) is not None:
+                found.append(caution)
+        return [_to_warning(caution, self.stored) for caution in found[:MOST_WARNINGS]]

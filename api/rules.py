@@ -7,12 +7,12 @@ Each part keeps its path, so that an error points into the tree that the client 
 from __future__ import annotations
 
 from dataclasses import replace
-from enum import Enum
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import Any, assert_never
 
 import strawberry
 
 from api.fields import Field, to_field
+from api.operators import Operator
 from api.values import AttributeValue
 from domain.catalogue import Catalogue
 from domain.errors import InvalidRule, PathPart, ShoalError
@@ -34,25 +34,6 @@ from domain.rules.words import sentence
 from domain.segments import BuildRule
 
 LIMITS = Limits()
-
-if TYPE_CHECKING:
-
-    class Operator(Enum):
-        """One value for each row of the table: an operator is part of the schema as soon as it has a row."""
-
-else:
-    Operator = strawberry.enum(
-        Enum(
-            "Operator",
-            {
-                operator.name: strawberry.enum_value(
-                    operator.name, description=f"`{operator.value.words}`: {operator.value.doc}"
-                )
-                for operator in StoredOperator
-            },
-        ),
-        description="What a condition asks of a value. Each has the words by which the text form says it.",
-    )
 
 
 @strawberry.input(

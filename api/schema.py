@@ -16,6 +16,7 @@ from strawberry.schema.config import StrawberryConfig
 
 from api.account_settings import Settings, SettingsMutations, to_settings
 from api.audiences import Node, object_id
+from api.completions import RuleCompletion, completion_of
 from api.connections import (
     After,
     Connection,
@@ -28,8 +29,9 @@ from api.connections import (
 )
 from api.contacts import Contact, ContactMutations, load_contact, to_contact
 from api.context import Info
+from api.documents import KnownDocuments
 from api.executing import FreshForEachEvent, Schema
-from api.fields import Field, FieldMutations, to_field
+from api.fields import Field, FieldMutations, FieldOperator, FieldType, operators_for, to_field
 from api.groups import Group, GroupMutations, group_of, to_group
 from api.ids import Kind, find_id, read_id
 from api.limits import OperationLimits
@@ -162,13 +164,39 @@ class Query:
 
     @strawberry.field(
         description="What a rule would select: size, a sample, its text, how many contacts its negative conditions take in for "
-        "lack of a value. Nothing is saved."
+        "lack of a value, and what else its author should know. Nothing is saved."
     )
     async def preview_rule(
         self, info: Info, rule: Annotated[RuleInput, strawberry.argument(description="The rule.")]
     ) -> RulePreview:
         catalogue = await info.context.catalogue()
         return RulePreview(stored=rule_builder(rule)(catalogue), catalogue=catalogue)
+
+    @strawberry.field(
+        description="What may stand at a place in a rule's text: for editors that complete while people type. No text and no place "
+        "is an error."
+    )
+    async def complete_rule(
+        self,
+        info: Info,
+        expression: Annotated[str, strawberry.argument(description="The text so far.")],
+        position: Annotated[
+            int | None,
+            strawberry.argument(
+                description="The place: how many characters (Unicode code points) stand before it. Left out: the end."
+            ),
+        ] = None,
+    ) -> RuleCompletion:
+        return completion_of(expression, position, (await info.context.catalogue()).fields)
+
+    @strawberry.field(
+        description="The operators for fields of a type. The contact's own times, `created` and `updated`, have those of "
+        "`DATETIME`."
+    )
+    async def operators(
+        self, type: Annotated[FieldType, strawberry.argument(description="The type of field.")]
+    ) -> list[FieldOperator]:
+        return operators_for(type)
 
 
 Stored = TypeVar("Stored", StoredGroup, StoredSegment)
@@ -219,7 +247,7 @@ def make_schema() -> Schema:
         mutation=Mutation,
         subscription=Subscription,
         types=[Contact, Group, Segment],
-        extensions=[OperationLimits],
+        extensions=[KnownDocuments, OperationLimits],
         execution_context_class=FreshForEachEvent,
         config=StrawberryConfig(scalar_map={AttributeValue: ATTRIBUTE_VALUE}),
     )

@@ -9,6 +9,7 @@ Cost: a single write is one read and one write; a thousand upserts are one read 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -177,8 +178,8 @@ class Contacts:
         reason: Reason = Reason.CONTACT_UPDATED,
     ) -> Contact:
         """Write what is given; an empty value removes, an omitted field stays. Raises `NotFound`, and as `create` does."""
-        entries = read_attributes(await self._definitions.current(), attributes)
-        contact = await self.require(identifier)
+        catalogue, contact = await asyncio.gather(self._definitions.current(), self.require(identifier))
+        entries = read_attributes(catalogue, attributes)
         update = _update(contact.document, entries, reason)
         if update is None:
             return contact

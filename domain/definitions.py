@@ -55,6 +55,11 @@ class Definitions:
         await self._rounds.join()
         return self._catalogue
 
+    @property
+    def known(self) -> Catalogue:
+        """The catalogue as it was last read: good for whoever has just read it by way of something else."""
+        return self._catalogue
+
     async def edit(self, decide: Decide) -> Catalogue:
         """Append what `decide` wants. The catalogue after it. Raises what `decide` raises."""
         for _ in range(MAX_ATTEMPTS):

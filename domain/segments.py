@@ -7,8 +7,6 @@ same moment cannot slip through. Who joins and leaves by an edit is the engine's
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from typing import assert_never
 
 from bson import ObjectId
 
@@ -16,7 +14,7 @@ from domain.audiences import Segment
 from domain.catalogue import Catalogue, segment_body
 from domain.definitions import Definitions, Draft, checked_description, checked_name
 from domain.errors import LimitExceeded, NameTaken, NotFound, VersionConflict
-from domain.rules.tree import All, AnyOf, Condition, Not, Rule, all_of, any_of, conditions, fields_used, negate
+from domain.rules.tree import Rule, fields_used
 from domain.store.definitions import Kind
 from domain.store.store import Store
 
@@ -121,28 +119,3 @@ def check_name_free(catalogue: Catalogue, kind: Kind, name: str, identifier: Obj
     """Raises `NameTaken` where another of the kind has the name, after folding."""
     if catalogue.named(kind, name) not in (None, identifier):
         raise NameTaken(f"There is a {kind} of the name “{name}” already. Choose another.", path=("name",))
-
-
-def including_missing(rule: Rule) -> list[tuple[Condition, Rule]]:
-    """The negative conditions that include missing values, each with the rule as it were if that one excluded them."""
-    found = []
-
-    def swapped(part: Rule, wanted: int, met: list[Condition]) -> Rule:
-        match part:
-            case Condition(include_missing=True):
-                met.append(part)
-                return replace(part, include_missing=False) if len(met) - 1 == wanted else part
-            case Condition():
-                return part
-            case Not(child=child):
-                return negate(swapped(child, wanted, met))
-            case All(children=children):
-                return all_of([swapped(child, wanted, met) for child in children])
-            case AnyOf(children=children):
-                return any_of([swapped(child, wanted, met) for child in children])
-            case _:
-                assert_never(part)
-
-    for number, condition in enumerate(c for c in conditions(rule) if c.include_missing):
-        found.append((condition, swapped(rule, number, [])))
-    return found

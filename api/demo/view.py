@@ -80,7 +80,7 @@ class TerminalView:
         )
         return Group(
             Text(),
-            words.standings(board, min(40, max(8, self._console.width - 74))),
+            words.standings(board, min(40, max(8, self._console.width - 69))),
             Text(),
             Panel(moves, title="who joined and who left", title_align="left", border_style="bright_black"),
             Text(words.pace(board)),

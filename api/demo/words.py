@@ -18,9 +18,9 @@ def signed(number: int) -> str:
 def bar(standing: Standing, width: int) -> Text:
     """The size beside the size at the start: what was lost is pale, what was gained is green."""
     scale = max(standing.start, standing.size, 1)
-    whole, eighths = divmod(8 * width * min(standing.start, standing.size) // scale, 8)
-    text = Text("█" * whole + _EIGHTHS[eighths], style="cyan")
     gained = standing.size > standing.start
+    whole, eighths = divmod(8 * width * min(standing.start, standing.size) // scale, 8)
+    text = Text("█" * whole + ("" if gained else _EIGHTHS[eighths]), style="cyan")
     return text.append(
         ("█" if gained else "░") * (width - len(text)), style="green" if gained else "bright_black"
     )
@@ -40,7 +40,7 @@ def move(move: Move) -> Text:
 
 def standings(board: Board, bar_width: int) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bright_black")
-    table.add_column("audience")
+    table.add_column("audience", no_wrap=True)
     table.add_column("size", justify="right")
     table.add_column("", no_wrap=True)
     table.add_column("since the start", justify="right")
@@ -66,8 +66,10 @@ def pace(board: Board) -> str:
 
 def summary(verdicts: list[Verdict]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bright_black")
-    for column in ("audience", "at the start", "joined", "left", "at the end", "asked afresh", "counted", ""):
-        table.add_column(column, justify="left" if column in {"audience", ""} else "right")
+    table.add_column("audience", no_wrap=True)
+    for column in ("at start", "joined", "left", "at end", "afresh", "counted"):
+        table.add_column(column, justify="right")
+    table.add_column("", no_wrap=True)
     for verdict in verdicts:
         seen = verdict.standing
         table.add_row(

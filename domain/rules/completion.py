@@ -11,7 +11,8 @@ suggestions for its place. Held by `tests/domain/rules/test_completion.py`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 from string import ascii_letters, digits
@@ -133,7 +134,7 @@ class _Place:
     """What has been said before the place, and which parts of a rule can follow."""
 
     tokens: Sequence[Token]
-    following: Set[str]
+    following: AbstractSet[str]
     fields: FieldRegistry
 
     def suggestions(self) -> Iterator[Suggestion]:
@@ -235,6 +236,11 @@ class _Place:
             if said[: len(words)] == words and (found is None or len(words) > len(found.value.words.split())):
                 found = operator
         return found
+
+
+def operand_type(type_: FieldType, reads: Reads) -> FieldType:
+    """The type as which an operand is entered, for a field of `type_`."""
+    return FieldType.TEXT if reads is not Reads.VALUE or type_ is FieldType.TAGS else type_
 
 
 def described(type_: FieldType, reads: Reads) -> str:

@@ -11,7 +11,8 @@ Invariant: `parse(to_text(rule)) == rule`. Held by `tests/domain/rules/test_text
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -47,7 +48,7 @@ def parse_unbound(text: str, limits: Limits) -> Unbound:
     return said
 
 
-def begun(text: str) -> tuple[Sequence[Token], Set[str]] | None:
+def begun(text: str) -> tuple[Sequence[Token], AbstractSet[str]] | None:
     """The tokens of a text with which a rule can begin, and the terminals that can follow; None where no rule begins like that."""
     parser = _parser().parse_interactive(text)
     try:

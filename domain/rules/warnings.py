@@ -71,6 +71,8 @@ def cautions(rule: Rule) -> list[Caution]:
 def _cautions(rule: Rule, whole: Rule) -> Iterator[Caution]:
     if (constant := _constant(rule)) is not None:
         yield constant.told(rule, whole)
+        for part in constant.alike:
+            yield from _cautions(part, whole)
         return
     match rule:
         case Condition():
@@ -90,11 +92,15 @@ def _cautions(rule: Rule, whole: Rule) -> Iterator[Caution]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Constant:
-    """A rule's answer for every contact. It follows from `parts`: not all of them can hold, or at least one of them must."""
+    """A rule's answer for every contact. It follows from `parts`: not all of them can hold, or at least one of them must.
+
+    Where the one part is a list of which each has that answer by itself, `alike` are its members, each with reasons of its own.
+    """
 
     holds: bool
     parts: tuple[Rule, ...]
     one_must: bool
+    alike: tuple[Rule, ...] = ()
 
     def told(self, about: Rule, whole: Rule) -> Caution:
         every = " or ".join if self.one_must else " and ".join
@@ -114,10 +120,8 @@ def _constant(rule: Rule) -> _Constant | None:
         case Not(child=child):
             inner = _constant(child)
             return None if inner is None else replace(inner, holds=not inner.holds)
-        case All(children=children):
-            return _of_several(children, decisive=False)
-        case AnyOf(children=children):
-            return _of_several(children, decisive=True)
+        case All() | AnyOf():
+            return _of_several(rule)
         case _:
             assert_never(rule)
 
@@ -130,16 +134,16 @@ def _of_condition(condition: Condition) -> _Constant | None:
     return None
 
 
-def _of_several(children: Sequence[Rule], *, decisive: bool) -> _Constant | None:
-    """`decisive` is the answer of one child that decides the whole: False for `all`, True for `any`."""
-    answers = [_constant(child) for child in children]
-    known = [answer for answer in answers if answer is not None]
+def _of_several(rule: All | AnyOf) -> _Constant | None:
+    # The answer of one child that decides the whole.
+    decisive = isinstance(rule, AnyOf)
+    known = [answer for child in rule.children if (answer := _constant(child)) is not None]
     for answer in known:
         if answer.holds is decisive:
             return answer
-    if len(known) == len(children):
-        return known[0]
-    for group in _by_subject(children):
+    if len(known) == len(rule.children):
+        return _Constant(holds=not decisive, parts=(rule,), one_must=not decisive, alike=rule.children)
+    for group in _by_subject(rule.children):
         # That they cannot all hold; for `any`, that they cannot all fail.
         if (parts := group.conflict(wanted=not decisive)) is not None:
             return _Constant(holds=decisive, parts=parts, one_must=decisive)
@@ -166,7 +170,7 @@ def _idle(rule: All | AnyOf) -> list[Caution]:
 
 def _idle_told(rule: All | AnyOf, parts: tuple[Rule, ...]) -> Caution:
     needless, *because = map(_quoted, parts)
-    if needless == because[0]:
+    if parts[0] == parts[1]:
         message = f"{needless} stands here twice. Once is enough."
     elif isinstance(rule, All):
         message = f"{needless} changes nothing: it holds wherever {' and '.join(because)} {_does(because)}."
@@ -307,11 +311,18 @@ def _unused(rule: Rule, there: Condition, contacts: int) -> Caution | None:
 
 
 def _lacks(rule: Rule) -> Iterator[Question]:
-    including = [condition for condition in conditions(rule) if condition.include_missing]
-    for number, condition in enumerate(including):
-        excluding = _excluding(rule, iter(range(-number, len(including) - number)))
+    for condition, excluding in including_missing(rule):
         lacking = all_of([rule, negate(excluding)])
         yield Question(counted=lacking, told=partial(_taken_in, rule, condition))
+
+
+def including_missing(rule: Rule) -> list[tuple[Condition, Rule]]:
+    """The negative conditions that include missing values, each with the rule as it were if that one excluded them."""
+    including = [condition for condition in conditions(rule) if condition.include_missing]
+    return [
+        (condition, _excluding(rule, iter(range(-number, len(including) - number))))
+        for number, condition in enumerate(including)
+    ]
 
 
 def _excluding(rule: Rule, numbers: Iterator[int]) -> Rule:

@@ -50,9 +50,15 @@ class Scoped:
         self.account = account
 
     def scoped(self, query: Query) -> Document:
-        """`query` within the account. The account stands first and at top level, where every index begins."""
+        """`query` within the account.
+
+        The account stands first and at top level, where every index begins; but an identifier stands before it, for
+        some servers look no further than the first key that an index serves.
+        """
         if "account" in query:
             raise ValueError("a scoped query must not name an account")
+        if "_id" in query:
+            return {"_id": query["_id"], "account": self.account, **query}
         return {"account": self.account, **query}
 
     async def find(

@@ -188,8 +188,8 @@ class Socket:
         return self.connection.close_code, self.connection.close_reason
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Return when the condition is true; it must be within the time that a client waits."""
-    with anyio.fail_after(PATIENCE_SECONDS):
+async def until(condition: Callable[[], bool], *, seconds: float = PATIENCE_SECONDS) -> None:
+    """Return when the condition is true; it must be within that time."""
+    with anyio.fail_after(seconds):
         while not condition():  # noqa: ASYNC110 # conditions of parts that tell nobody of their changes
             await anyio.sleep(0.005)

@@ -200,3 +200,14 @@ async def test_a_defect_outside_of_any_operation_is_masked_too(
     assert response.status_code == 500
     assert response.json()["errors"][0]["extensions"]["code"] == "INTERNAL"
     assert "secret" not in response.text
+
+
+async def test_so_many_requests_are_answered_at_one_time_and_no_more(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.graphql_view.MAX_REQUESTS", 0)
+    response = await client.http.post(client.url, json={"query": "{ __typename }"})
+    assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+    assert response.json()["errors"][0]["extensions"]["code"] == "LIMIT_EXCEEDED"
+    monkeypatch.undo()
+    assert await client.data("{ __typename }") == "Query"

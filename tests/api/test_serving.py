@@ -25,10 +25,12 @@ from domain.contacts import Contact, Contacts
 from domain.errors import StartupError
 from domain.membership.engine import Engine
 from domain.store.client import connect
-from tests.api.client import PATIENCE_SECONDS, Client, Socket, raw_socket, until
+from tests.api.client import Client, Socket, raw_socket, until
 from tests.api.conftest import CALLERS, key_of
 
 KEY = "the-admin-key-of-this-test"
+PROCESS_SECONDS = 60.0
+"""For a process to start or to end, on a machine that is busy."""
 
 
 class Server:
@@ -62,7 +64,7 @@ class Server:
     async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Its status, once it has ended upon the signal."""
         self.process.send_signal(number)
-        with anyio.fail_after(PATIENCE_SECONDS):
+        with anyio.fail_after(PROCESS_SECONDS):
             return await self.process.wait()
 
 
@@ -91,7 +93,8 @@ async def process(environment: Mapping[str, str], *, serving: bool = True) -> As
                     lambda: (
                         started.returncode is not None
                         or any(entry["event"] == "serving" for entry in server.logged)
-                    )
+                    ),
+                    seconds=PROCESS_SECONDS,
                 )
                 assert started.returncode is None, server.logged
             yield server
@@ -127,7 +130,7 @@ async def test_a_process_told_to_end_closes_its_sockets_and_ends_well(environmen
 
 async def _ready(url: str) -> None:
     async with httpx.AsyncClient(trust_env=False) as http:
-        with anyio.fail_after(PATIENCE_SECONDS):
+        with anyio.fail_after(PROCESS_SECONDS):
             while (await http.get(url.replace("graphql", "readyz"))).status_code != 200:  # noqa: ASYNC110 # another process
                 await asyncio.sleep(0.01)
 
@@ -175,7 +178,7 @@ async def test_a_process_that_cannot_start_says_why_and_ends_with_1(environment:
     ]
     for wrong in cases:
         async with process({**environment, **wrong}, serving=False) as server:
-            with anyio.fail_after(PATIENCE_SECONDS):
+            with anyio.fail_after(PROCESS_SECONDS):
                 assert await server.process.wait() == 1
         # What it says is read to its end by then.
         (said,) = [str(entry["event"]) for entry in server.logged]
@@ -272,7 +275,7 @@ async def test_a_process_whose_embedded_database_dies_ends_with_1(tmp_path: Path
         for identifier, command in _processes():
             if str(data) in command and "--auth" in command:
                 os.kill(identifier, signal.SIGKILL)
-        with anyio.fail_after(PATIENCE_SECONDS):
+        with anyio.fail_after(PROCESS_SECONDS):
             assert await server.process.wait() == 1
         (ended,) = [entry for entry in server.logged if entry["event"] == "part.ended"]
         assert ended["part"] == "database"

@@ -65,7 +65,7 @@ NEVER = [
     'interests has all of ("a") and interests is empty',
     'role is "staff" and role is "customer"',
     "not (city is empty or city is not empty)",
-    'city is empty and (score is 1 and score is 2 or role is "staff" and role is empty)',
+    "city is empty and (score is 1 and score is 2 and role is empty)",
 ]
 POSSIBLE = [
     "score > 3 and score < 3.000000000000001",
@@ -165,6 +165,18 @@ def test_a_part_of_the_rule_is_told_as_a_part() -> None:
         "No contact matches “score is 1” and “score is 2” at once. "
         "The part “score is 1 and score is 2” matches nobody."
     )
+
+
+def test_where_each_alternative_is_hopeless_each_is_told_with_its_reason() -> None:
+    whole, first, second = cautions(
+        _rule('city is empty and (score is 1 and score is 2 or role is "staff" and role is empty)')
+    )
+    hopeless = '“score is 1 and score is 2 or role is "staff" and role is empty”'
+    assert whole.message == f"No contact matches {hopeless}. The whole rule matches nobody."
+    assert [to_text(first.about), to_text(second.about)] == [
+        "score is 1 and score is 2",
+        'role is "staff" and role is empty',
+    ]
 
 
 def test_messages_are_sentences() -> None:
