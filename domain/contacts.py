@@ -102,8 +102,8 @@ class Contacts:
         return None if document is None else Contact(document)
 
     async def get_many(self, identifiers: Sequence[ObjectId]) -> dict[ObjectId, Contact]:
-        """Those that exist, in one command."""
-        found = await self._collection.find({"_id": {"$in": list(identifiers)}})
+        """Those that exist, read together."""
+        found = await self._collection.find_among("_id", identifiers)
         return {document["_id"]: Contact(document) for document in found}
 
     async def require(self, identifier: ObjectId) -> Contact:

@@ -117,8 +117,8 @@ class Groups:
             ]
         )
         if written.matched < len(contacts):
-            outside = await self._contacts.find(
-                {"_id": {"$in": list(contacts)}, "groups": {"$ne": identifier}}, projection={"_id": 1}
+            outside = await self._contacts.find_among(
+                "_id", list(contacts), {"groups": {"$ne": identifier}}, projection={"_id": 1}
             )
             errors += [
                 TooManyGroups(
@@ -163,8 +163,8 @@ class Groups:
                 path=("contacts",),
             )
         require_group(await self._definitions.current(), identifier)
-        found = await self._contacts.find({"_id": {"$in": [i for i in ids if i]}}, projection={"_id": 1})
-        by_key = await self._contacts.find({"key": {"$in": list(keys)}}, projection={"_id": 1, "key": 1})
+        found = await self._contacts.find_among("_id", [each for each in ids if each], projection={"_id": 1})
+        by_key = await self._contacts.find_among("key", keys, projection={"_id": 1, "key": 1})
         known_ids = {document["_id"] for document in found}
         known_keys = {document["key"]: document["_id"] for document in by_key}
         contacts: dict[ObjectId, tuple[str | int, ...]] = {}

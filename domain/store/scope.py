@@ -45,8 +45,11 @@ class Written:
 class Scoped:
     """One collection as one account sees it."""
 
-    def __init__(self, collection: AsyncCollection[Document], account: str) -> None:
+    def __init__(
+        self, collection: AsyncCollection[Document], account: str, *, longest_in: int = ONE_BATCH
+    ) -> None:
         self._collection = collection
+        self._longest_in = longest_in
         self.account = account
 
     def scoped(self, query: Query) -> Document:
@@ -74,6 +77,21 @@ class Scoped:
             self.scoped(query), projection, sort=sort, limit=limit, batch_size=ONE_BATCH
         )
         return await cursor.to_list()
+
+    async def find_among(
+        self,
+        path: str,
+        values: Sequence[Any],
+        query: Query | None = None,
+        *,
+        projection: Mapping[str, Any] | None = None,
+    ) -> list[Document]:
+        """All documents that have one of `values` under `path`: one command, or as many as the server's `$in` makes cheap."""
+        found: list[Document] = []
+        for start in range(0, len(values), self._longest_in):
+            among = {path: {"$in": list(values[start : start + self._longest_in])}}
+            found += await self.find({**among, **(query or {})}, projection=projection)
+        return found
 
     async def stream(
         self, query: Query, *, projection: Mapping[str, Any] | None = None, sort: Sort | None = None

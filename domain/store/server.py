@@ -23,6 +23,8 @@ class ServerTraits:
     """Compound wildcard indexes (MongoDB 7). Without them a field gets a plain index when a rule first reads it."""
     partial_indexes_serve_queries: bool
     """Where not, a partial index still keeps what it promises, and a plain one beside it serves the look-ups."""
+    longest_in: int
+    """How many values one `$in` holds without its cost growing faster than their number."""
     shares_cluster_time_outside_transactions: bool
     """Whether events that belong to no transaction may carry one cluster time (MongoDB 8, within one `insert_many`).
 
@@ -44,6 +46,7 @@ def read_traits(info: Mapping[str, Any]) -> ServerTraits:
             # It accepts the specification and indexes a field literally called `$**`.
             wildcard_indexes=False,
             partial_indexes_serve_queries=False,
+            longest_in=100,
             shares_cluster_time_outside_transactions=False,
         )
     major = int(info["versionArray"][0])
@@ -52,5 +55,6 @@ def read_traits(info: Mapping[str, Any]) -> ServerTraits:
         version=str(info["version"]),
         wildcard_indexes=major >= 7,
         partial_indexes_serve_queries=True,
+        longest_in=10_000,
         shares_cluster_time_outside_transactions=True,
     )

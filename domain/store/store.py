@@ -30,7 +30,7 @@ class Store:
         self.checkpoints = Checkpoints(database)
 
     def contacts(self, account: str) -> Scoped:
-        return Scoped(self._database[indexes.CONTACTS], account)
+        return Scoped(self._database[indexes.CONTACTS], account, longest_in=self.traits.longest_in)
 
     def definitions(self, account: str) -> DefinitionLog:
         return DefinitionLog(Scoped(self._database[indexes.DEFINITIONS], account))

@@ -9,15 +9,33 @@ from datetime import datetime
 from typing import Any, assert_never
 
 from domain.errors import ShoalError
+from domain.fields import FieldType
 from domain.rules.build import build
 from domain.rules.canonical import to_text
 from domain.rules.operators import Shape
 from domain.rules.readings import Operand
 from domain.rules.text import parse_unbound
-from domain.rules.tree import All, AnyOf, Condition, Not, Rule, all_of, any_of, conditions, negate
+from domain.rules.tree import (
+    CREATED,
+    UPDATED,
+    All,
+    AnyOf,
+    Condition,
+    Not,
+    Rule,
+    Subject,
+    all_of,
+    any_of,
+    conditions,
+    field_subject,
+    negate,
+    paths_read,
+)
 from tests.domain.rules.generate import FIELDS, LIMITS, SETTINGS
 
 Document = dict[str, Any]
+
+LAST_SEEN = field_subject("last_seen", FieldType.DATETIME)
 
 Disagrees = Callable[[Rule, list[Document]], Awaitable[bool]]
 """Whether the two readings of the rule still disagree over these contacts."""
@@ -41,6 +59,9 @@ async def _first(
     for simpler in _simpler(rule):
         if await disagrees(simpler, contacts):
             return simpler, contacts
+    for renamed in _about_a_field(rule, contacts):
+        if await disagrees(*renamed):
+            return renamed
     for emptier in _emptier(contacts):
         if await disagrees(rule, emptier):
             return rule, emptier
@@ -66,6 +87,31 @@ def _emptier(contacts: list[Document]) -> Iterator[list[Document]]:
             if key in contact:
                 without = {other: value for other, value in contact.items() if other != key}
                 yield [*contacts[:position], without, *contacts[position + 1 :]]
+
+
+def _about_a_field(rule: Rule, contacts: list[Document]) -> Iterator[tuple[Rule, list[Document]]]:
+    """The same, asked of a field instead of the contact's own times: named cases hold nothing but fields."""
+    for time in (CREATED, UPDATED):
+        if time.path in paths_read(rule) and LAST_SEEN.path not in paths_read(rule):
+            moved = [
+                contact | {"normal": {**(contact.get("normal") or {}), LAST_SEEN.key: contact.get(time.path)}}
+                for contact in contacts
+            ]
+            yield _instead(rule, time, LAST_SEEN), moved
+
+
+def _instead(rule: Rule, old: Subject, new: Subject) -> Rule:
+    match rule:
+        case Condition():
+            return replace(rule, subject=new) if rule.subject == old else rule
+        case Not(child=child):
+            return negate(_instead(child, old, new))
+        case All(children=children):
+            return all_of([_instead(child, old, new) for child in children])
+        case AnyOf(children=children):
+            return any_of([_instead(child, old, new) for child in children])
+        case _:
+            assert_never(rule)
 
 
 def _simpler(rule: Rule) -> Iterator[Rule]:
@@ -128,9 +174,24 @@ def _can_be(condition: Condition) -> bool:
 
 def named_case(name: str, rule: Rule, contacts: list[Document], accepted: list[int]) -> str:
     """An entry of `NAMED_CASES`. `accepted` is what the predicate accepts: whoever mends it decides which reading is right."""
-    normals = [contact.get("normal") for contact in contacts]
-    entry = f"    {name!r}: ({to_text(rule)!r}, {normals!r}, {accepted!r}),"
+    normals = ", ".join(_written(contact.get("normal")) for contact in contacts)
+    entry = f"    {name!r}: ({to_text(rule)!r}, [{normals}], {accepted!r}),"
     if all(condition.subject.is_field for condition in conditions(rule)):
         return entry
     times = [{key: contact[key] for key in ("created", "updated") if key in contact} for contact in contacts]
-    return f"{entry}  # with {times!r}"
+    return f"{entry}  # where the contacts have {_written(times)}"
+
+
+def _written(value: Any) -> str:
+    """The value as source: points in time as they are written in the tests."""
+    match value:
+        case dict():
+            return f"{{{', '.join(f'{key!r}: {_written(inner)}' for key, inner in value.items())}}}"
+        case list():
+            return f"[{', '.join(map(_written, value))}]"
+        case datetime():
+            return (
+                repr(value).replace("datetime.datetime", "datetime").replace("datetime.timezone.utc", "UTC")
+            )
+        case _:
+            return repr(value)

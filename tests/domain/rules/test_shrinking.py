@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -72,3 +73,16 @@ def test_a_case_is_written_as_the_table_of_cases_has_it() -> None:
     cases = eval(f"{{{entry}}}")
     assert cases == {"found": (to_text(rule), [{"city": "x"}, None], [0, 1])}
     assert _parse(cases["found"][0]) == rule
+
+
+async def test_what_is_wrong_about_the_contact_s_own_times_is_told_by_a_field() -> None:
+    at = datetime(2026, 5, 3, 8, tzinfo=UTC)
+
+    async def disagrees(rule: Rule, contacts: list[Document]) -> bool:
+        return any(map(to_predicate(rule), contacts))
+
+    rule = _parse("updated after 2026-05-03T07:00:00Z and created at or after 2026-05-03T08:00:00Z")
+    simplest, contacts = await shrunk(rule, [{"created": at, "updated": at}], disagrees)
+    assert contacts == [{"normal": {"last_seen": at}}]
+    entry = named_case("found", simplest, contacts, [0])
+    assert eval(f"{{{entry}}}") == {"found": (to_text(simplest), [{"last_seen": at}], [0])}
