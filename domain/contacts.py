@@ -220,8 +220,7 @@ class Contacts:
         outcomes: dict[str, tuple[ObjectId, Outcome]],
     ) -> None:
         known = {
-            document["key"]: document
-            for document in await self._collection.find({"key": {"$in": list(wanted)}})
+            document["key"]: document for document in await self._collection.find_among("key", list(wanted))
         }
         inserts, inserted_keys = [], []
         updates, updated_keys = [], []

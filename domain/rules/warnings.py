@@ -12,34 +12,29 @@ nothing changes no answer. Held by `tests/domain/rules/test_warnings.py`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
-from itertools import combinations
 from typing import assert_never
 
 from domain.rules.canonical import key_text, to_text
 from domain.rules.operators import Operator
-from domain.rules.predicate import Contact, Predicate, to_predicate
+from domain.rules.together import Together, by_subject
 from domain.rules.tree import (
     All,
     AnyOf,
     Condition,
     Not,
     Rule,
-    Subject,
     all_of,
     any_of,
     conditions,
     negate,
 )
-from domain.rules.witnesses import Demand, contact_with, exclude, is_known, witnesses
 
-# Beyond so many conditions on one field they are not compared in pairs.
-_MOST_COMPARED = 60
-
+# What a message shows of a part, and how many parts.
 _LONGEST_QUOTED = 120
+_MOST_QUOTED = 5
 
 
 class Kind(StrEnum):
@@ -103,8 +98,8 @@ class _Constant:
     alike: tuple[Rule, ...] = ()
 
     def told(self, about: Rule, whole: Rule) -> Caution:
-        every = " or ".join if self.one_must else " and ".join
-        reason = f"{'Every' if self.one_must else 'No'} contact matches {every(map(_quoted, self.parts))}"
+        those = _all_quoted(self.parts, "or" if self.one_must else "and")
+        reason = f"{'Every' if self.one_must else 'No'} contact matches {those}"
         if len(self.parts) > 1:
             reason += ", one or the other" if self.one_must else " at once"
         what = "The whole rule" if about is whole else f"The part {_quoted(about)}"
@@ -127,7 +122,7 @@ def _constant(rule: Rule) -> _Constant | None:
 
 
 def _of_condition(condition: Condition) -> _Constant | None:
-    group = _Group([condition])
+    group = Together([condition])
     for holds in (False, True):
         if group.impossible({0}, wanted=not holds):
             return _Constant(holds=holds, parts=(condition,), one_must=holds)
@@ -143,7 +138,7 @@ def _of_several(rule: All | AnyOf) -> _Constant | None:
             return answer
     if len(known) == len(rule.children):
         return _Constant(holds=not decisive, parts=(rule,), one_must=not decisive, alike=rule.children)
-    for group in _by_subject(rule.children):
+    for group in by_subject(rule.children):
         # That they cannot all hold; for `any`, that they cannot all fail.
         if (parts := group.conflict(wanted=not decisive)) is not None:
             return _Constant(holds=decisive, parts=parts, one_must=decisive)
@@ -162,120 +157,22 @@ def _idle(rule: All | AnyOf) -> list[Caution]:
         if child in rule.children[:place]:
             found[place] = (child, child)
     left = [child for place, child in enumerate(rule.children) if place not in found]
-    for group in _by_subject(left):
+    for group in by_subject(left):
         for needless, because in group.needless(wanted=wanted):
             found[rule.children.index(needless)] = (needless, *because)
     return [_idle_told(rule, found[place]) for place in sorted(found)]
 
 
 def _idle_told(rule: All | AnyOf, parts: tuple[Rule, ...]) -> Caution:
-    needless, *because = map(_quoted, parts)
+    needless, because = _quoted(parts[0]), parts[1:]
     if parts[0] == parts[1]:
         message = f"{needless} stands here twice. Once is enough."
     elif isinstance(rule, All):
-        message = f"{needless} changes nothing: it holds wherever {' and '.join(because)} {_does(because)}."
+        does = "does" if len(because) == 1 else "do"
+        message = f"{needless} changes nothing: it holds wherever {_all_quoted(because, 'and')} {does}."
     else:
-        message = f"{needless} adds nobody: wherever it holds, so does {' or '.join(because)}."
+        message = f"{needless} adds nobody: wherever it holds, so does {_all_quoted(because, 'or')}."
     return Caution(kind=Kind.ADDS_NOTHING, message=message, about=rule, parts=parts)
-
-
-def _does(parts: Sequence[str]) -> str:
-    return "does" if len(parts) == 1 else "do"
-
-
-# ---- rules about one subject ---------------------------------------------------------------------------------------
-
-
-class _Group:
-    """Rules that all look at one value, and what can be said of their answers together."""
-
-    def __init__(self, rules: Sequence[Rule]) -> None:
-        self.rules = rules
-        asked = [list(conditions(rule)) for rule in rules]
-        subject = asked[0][0].subject
-        known = [all(map(is_known, each)) for each in asked]
-        values = witnesses(
-            subject, [one for each, is_it in zip(asked, known, strict=True) if is_it for one in each]
-        )
-        contacts = [contact_with(subject, value) for value in values or ()]
-        # For each rule, one bit for each witness: whether the rule accepts it. None where witnesses cannot tell.
-        self._accepted = [
-            _bits(to_predicate(rule), contacts) if contacts and is_it else None
-            for rule, is_it in zip(rules, known, strict=True)
-        ]
-        self._every = (1 << len(contacts)) - 1
-
-    def impossible(self, places: AbstractSet[int], *, wanted: bool, but: int | None = None) -> bool:
-        """Whether no value is judged by `wanted` by all of these, `but` one, of which the opposite is asked. In doubt False."""
-        asked = dict.fromkeys(places, wanted)
-        if but is not None:
-            asked[but] = not wanted
-        possible = self._every
-        for place, answer in asked.items():
-            accepted = self._accepted[place]
-            if accepted is not None:
-                possible &= accepted if answer else ~accepted
-        if self._every and not possible:
-            return True
-        if len(asked) > _MOST_COMPARED:
-            return False
-        demands = {place: _demand(self.rules[place], wanted=answer) for place, answer in asked.items()}
-        pairs = combinations(asked, 2) if but is None else ((but, place) for place in places)
-        return any(
-            exclude(first, second)
-            for one, other in pairs
-            if (first := demands[one]) is not None and (second := demands[other]) is not None
-        )
-
-    def conflict(self, *, wanted: bool) -> tuple[Rule, ...] | None:
-        """Some of the rules, few if possible, that no value makes all answer by `wanted`."""
-        every = range(len(self.rules))
-        if not self.impossible(set(every), wanted=wanted):
-            return None
-        for one, other in combinations(every[:_MOST_COMPARED], 2):
-            if self.impossible({one, other}, wanted=wanted):
-                return self.rules[one], self.rules[other]
-        return tuple(self.rules)
-
-    def needless(self, *, wanted: bool) -> Iterator[tuple[Rule, tuple[Rule, ...]]]:
-        """The rules that cannot but answer by `wanted` where the others do, each with those others, the last one first."""
-        left = set(range(len(self.rules)))
-        for place in sorted(left, reverse=True):
-            others = left - {place}
-            if self.impossible(set(), wanted=wanted, but=place) or not self.impossible(
-                others, wanted=wanted, but=place
-            ):
-                continue
-            left = others
-            enough = next(
-                (one for one in sorted(others) if self.impossible({one}, wanted=wanted, but=place)), None
-            )
-            because = sorted(others) if enough is None else [enough]
-            yield self.rules[place], tuple(self.rules[one] for one in because)
-
-
-def _demand(rule: Rule, *, wanted: bool) -> Demand | None:
-    match rule:
-        case Condition():
-            return Demand(condition=rule, wanted=wanted)
-        case Not(child=Condition() as condition):
-            return Demand(condition=condition, wanted=not wanted)
-        case _:
-            return None
-
-
-def _bits(predicate: Predicate, contacts: Sequence[Contact]) -> int:
-    return sum(1 << place for place, contact in enumerate(contacts) if predicate(contact))
-
-
-def _by_subject(rules: Sequence[Rule]) -> list[_Group]:
-    """The groups, of two at least, of those that look at one value only."""
-    found: dict[Subject, list[Rule]] = {}
-    for rule in rules:
-        subjects = {condition.subject for condition in conditions(rule)}
-        if len(subjects) == 1:
-            found.setdefault(subjects.pop(), []).append(rule)
-    return [_Group(group) for group in found.values() if len(group) > 1]
 
 
 # ---- what has to be counted ----------------------------------------------------------------------------------------
@@ -353,3 +250,10 @@ def _taken_in(rule: Rule, condition: Condition, contacts: int) -> Caution | None
 def _quoted(rule: Rule) -> str:
     text = to_text(rule)
     return f"“{text if len(text) <= _LONGEST_QUOTED else f'{text[:_LONGEST_QUOTED]}…'}”"
+
+
+def _all_quoted(rules: Sequence[Rule], word: str) -> str:
+    shown = [_quoted(rule) for rule in rules[:_MOST_QUOTED]]
+    if len(rules) > _MOST_QUOTED:
+        shown.append(f"{len(rules) - _MOST_QUOTED} others")
+    return f" {word} ".join(shown)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import suppress
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,8 +84,9 @@ async def follow(
         async with stream:
             if (start := stream.resume_token) is not None:
                 yield StreamBatch([], start)
-            async for batch in _batches(stream, traits):
-                yield batch
+            async with aclosing(_batches(stream, traits)) as batches:
+                async for batch in batches:
+                    yield batch
     except OperationFailure as error:
         if error.code in HISTORY_LOST or (token is not None and error.code in UNREADABLE_TOKEN):
             raise HistoryLost(str(error)) from error
@@ -142,8 +143,7 @@ async def _batches(
             following = asyncio.ensure_future(stream.try_next())
     finally:
         following.cancel()
-        with suppress(asyncio.CancelledError, OperationFailure):
-            await following
+        await asyncio.gather(following, return_exceptions=True)
 
 
 def _is_complete(moment: Moment, token: Mapping[str, Any] | None, traits: ServerTraits) -> bool:
