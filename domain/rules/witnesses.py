@@ -1,6 +1,6 @@
 """Which values can tell conditions on one field apart: enough of them to answer “can any value do all this?” for certain.
 
-Owns the reasoning behind `together.py` and `warnings.py`. For most types a few values stand for all: the operands, their neighbours, and the lack
+Owns the reasoning behind the warnings. For most types a few values stand for all: the operands, their neighbours, and the lack
 of a value. Texts of which parts are asked have no such few; there only what follows from one part to another is known.
 Values are those of the normal form: one for each field, a set for tags. More values may be considered than a field can hold,
 never fewer, so that “none can” is always true. Operators that are not known here are not reasoned about.
