@@ -1,7 +1,7 @@
 """Watching: who joins and who leaves an audience, and its size, as they change.
 
 Owns the events as clients see them. What is told, and in which order, is the feed's. Contacts of events that are waiting
-together are read together, at most `MAX_BURST` of them. Invariant: when a client has gone, nothing of its watching is left,
+together are read together. Invariant: when a client has gone, nothing of its watching is left,
 neither an attachment nor a task. Held by `tests/api/test_watching.py`.
 """
 
@@ -28,7 +28,6 @@ from domain.errors import InvalidValue, NotFound
 from domain.membership.feed import FeedEvent, Reset, Size, Started
 from domain.store.log import EntryKind, LogEntry
 
-MAX_BURST = 100
 EVERY_MS = 250
 MIN_EVERY_MS = 10
 MAX_EVERY_MS = 60_000
@@ -224,35 +223,14 @@ async def _sizes(audience: ObjectId, sizes: _Begun[Size]) -> AsyncGenerator[Audi
             yield AudienceSize(audience_object_id=audience, size=size.size, at=size.at)
 
 
-async def _events(audience: ObjectId, events: _Begun[FeedEvent]) -> AsyncGenerator[MembershipEvent, None]:
-    async with aclosing(events), aclosing(_bursts(events)) as bursts:
-        async for burst in bursts:
-            for event in burst.events:
+async def _events(
+    audience: ObjectId, bursts: _Begun[list[FeedEvent]]
+) -> AsyncGenerator[MembershipEvent, None]:
+    async with aclosing(bursts):
+        async for events in bursts:
+            burst = Burst(events)
+            for event in events:
                 yield _to_event(audience, event, burst)
-
-
-async def _bursts(events: _Begun[FeedEvent]) -> AsyncGenerator[Burst, None]:
-    """What is there without waiting, together; then what comes next."""
-    following: asyncio.Task[FeedEvent] | None = None
-    try:
-        while True:
-            try:
-                together = [await (following or anext(events))]
-            except StopAsyncIteration:
-                return
-            following = None
-            while len(together) < MAX_BURST:
-                following = asyncio.ensure_future(anext(events))
-                await asyncio.sleep(0)
-                if not following.done() or following.exception() is not None:
-                    break
-                together.append(following.result())
-                following = None
-            yield Burst(together)
-    finally:
-        if following is not None:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
 
 
 def _to_event(audience: ObjectId, event: FeedEvent, burst: Burst) -> MembershipEvent:

@@ -24,7 +24,7 @@ from domain.membership.hub import Attachment, Hub
 from domain.membership.position import Position
 from domain.store.log import MOVES, EntryKind, LogEntry, MembershipLog
 
-PAGE = 500
+BURST = 100
 OPENING_TIMEOUT_SECONDS = 60.0
 LATEST = Position("~")
 """Behind every position."""
@@ -128,30 +128,27 @@ class Feed:
 
     # ---- events ----------------------------------------------------------------------------------------------------
 
-    async def watch(self, audience: ObjectId, after: Position | None) -> AsyncGenerator[FeedEvent, None]:
+    async def watch(
+        self, audience: ObjectId, after: Position | None
+    ) -> AsyncGenerator[list[FeedEvent], None]:
         """Every event behind `after`, or from now: first `Started` (or `Reset` in its place), at last the end, if it comes.
 
+        Events that are waiting together come together, at most `BURST` of them.
         Raises `NotFound` where the account has no such audience, and has had none.
         """
         await self._freshness.reach_now()
         await self._hub.until_complete()
         first = await self._first(audience, after)
-        yield first
+        yield [first]
         last = first.position
         while True:
-            async with aclosing(self._from(audience, last)) as entries:
-                async for entry in entries:
-                    last = Position(entry.position)
-                    match entry.kind:
-                        case EntryKind.OPENED:
-                            continue
-                        case EntryKind.RESET:
-                            yield Reset(last, entry.size, entry.because or "")
-                        case EntryKind.ENDED:
-                            yield entry
-                            return
-                        case _:
-                            yield entry
+            async with aclosing(self._from(audience, last)) as bursts:
+                async for burst in bursts:
+                    last = Position(burst[-1].position)
+                    if events := [_event(entry) for entry in burst if entry.kind is not EntryKind.OPENED]:
+                        yield events
+                    if burst[-1].kind is EntryKind.ENDED:
+                        return
 
     async def _first(self, audience: ObjectId, after: Position | None) -> Started | Reset:
         if after is None:
@@ -173,23 +170,24 @@ class Feed:
             raise _no_audience()
         return Reset(size.position, size.size, "the cursor lies outside of what the log can tell")
 
-    async def _from(self, audience: ObjectId, after: Position) -> AsyncGenerator[LogEntry, None]:
+    async def _from(self, audience: ObjectId, after: Position) -> AsyncGenerator[list[LogEntry], None]:
         """The entries behind `after`, from the log and then live, until the attachment is cut."""
         await self._hub.until_complete()
         attachment, cap = self._hub.attach(audience, after)
         try:
             while cap is not None and after < cap:
-                page = await self._log.read(audience, after=after, upto=cap, limit=PAGE)
-                for entry in page:
-                    after = Position(entry.position)
-                    yield entry
-                if len(page) < PAGE:
+                page = await self._log.read(audience, after=after, upto=cap, limit=BURST)
+                if page:
+                    after = Position(page[-1].position)
+                    yield page
+                if len(page) < BURST:
                     break
-            async with aclosing(_live(attachment)) as entries:
-                async for entry in entries:
-                    if entry.position > after:
-                        after = Position(entry.position)
-                        yield entry
+            async with aclosing(_live(attachment)) as bursts:
+                async for burst in bursts:
+                    # A run of the engine that begins at its checkpoint tells again what a watcher has had.
+                    if new := [entry for entry in burst if entry.position > after]:
+                        after = Position(new[-1].position)
+                        yield new
         finally:
             self._hub.detach(attachment)
 
@@ -222,15 +220,22 @@ class Feed:
         return [entry for entry in entries if entry.account == self._account]
 
 
-async def _live(attachment: Attachment) -> AsyncGenerator[LogEntry, None]:
+async def _live(attachment: Attachment) -> AsyncGenerator[list[LogEntry], None]:
     """What is waiting and what comes, until the attachment is cut and empty."""
+    waiting = attachment.waiting
     while True:
-        while attachment.waiting:
-            yield attachment.waiting.popleft()
+        while waiting:
+            yield [waiting.popleft() for _ in range(min(len(waiting), BURST))]
         if attachment.cut:
             return
         attachment.wake.clear()
         await attachment.wake.wait()
+
+
+def _event(entry: LogEntry) -> FeedEvent:
+    if entry.kind is EntryKind.RESET:
+        return Reset(Position(entry.position), entry.size, entry.because or "")
+    return entry
 
 
 def _no_audience() -> NotFound:

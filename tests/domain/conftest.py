@@ -97,13 +97,13 @@ class World:
 
     async def events(self, audience: ObjectId, count: int, after: Position | None = None) -> list[FeedEvent]:
         """The first so many events of the feed."""
-        found = []
-        async with asyncio.timeout(DEADLINE), aclosing(self.account.feed.watch(audience, after)) as events:
-            async for event in events:
-                found.append(event)
-                if len(found) == count:
+        found: list[FeedEvent] = []
+        async with asyncio.timeout(DEADLINE), aclosing(self.account.feed.watch(audience, after)) as bursts:
+            async for burst in bursts:
+                found += burst
+                if len(found) >= count:
                     break
-        return found
+        return found[:count]
 
 
 @pytest.fixture
@@ -128,16 +128,16 @@ class Watched:
     """A watcher in the background that keeps what it is told."""
 
     def __init__(self, world: World, audience: ObjectId, after: Position | None = None) -> None:
-        self._events = world.account.feed.watch(audience, after)
+        self._bursts = world.account.feed.watch(audience, after)
         self.events: list[FeedEvent] = []
         self._came = asyncio.Condition()
         self._task = asyncio.create_task(self._work())
 
     async def _work(self) -> None:
-        async with aclosing(self._events) as events:
-            async for event in events:
+        async with aclosing(self._bursts) as bursts:
+            async for burst in bursts:
                 async with self._came:
-                    self.events.append(event)
+                    self.events += burst
                     self._came.notify_all()
 
     async def until(self, count: int) -> list[FeedEvent]:

@@ -72,17 +72,17 @@ async def test_a_slow_watcher_is_served_from_the_log_and_catches_up(
     monkeypatch.setattr(hubs, "MAX_RECENT", 5)
     async with world.engine():
         segment = await world.segment("Customers", CUSTOMERS)
-        async with asyncio.timeout(DEADLINE), aclosing(world.account.feed.watch(segment, None)) as events:
-            started = await anext(events)
+        async with asyncio.timeout(DEADLINE), aclosing(world.account.feed.watch(segment, None)) as bursts:
+            (started,) = await anext(bursts)
             assert isinstance(started, Started)
-            first = asyncio.ensure_future(anext(events))
+            first = asyncio.ensure_future(anext(bursts))
             await world.contact(role="customer")
-            seen = [await first]
+            seen = list(await first)
             entries = await moved(world, segment, 30)
             while len(seen) < 31:
-                seen.append(await anext(events))
+                seen += await anext(bursts)
             await world.contact(role="customer")
-            last = await anext(events)
+            (last,) = await anext(bursts)
         assert seen == entries
         assert isinstance(last, LogEntry)
         assert last.size == 32
