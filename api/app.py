@@ -57,6 +57,8 @@ class Shoal:
         self.sockets = Sockets()
         self.failed = asyncio.Event()
         """Set when a part that all the rest needs has ended by itself."""
+        self.orphaned = False
+        """Whether that part was a database which another process ran: starting again is all that is needed."""
 
     async def ready(self) -> bool:
         """Whether requests can be answered: the database answers, and the engine follows its stream."""
@@ -74,10 +76,10 @@ class Shoal:
 async def running(settings: Settings, callers: Callers) -> AsyncIterator[Shoal]:
     """Shoal, up; down again when the block is left. Raises `StartupError` where something outside must be put right."""
     async with AsyncExitStack() as stack:
-        uri, died = settings.mongodb_uri, None
+        uri, database = settings.mongodb_uri, None
         if uri is None:
             database = await stack.enter_async_context(embedded.running(settings.data_dir))
-            uri, died = database.uri, database.died
+            uri = database.uri
         store = await _opened(stack, uri, settings.database)
         hub = Hub()
         accounts = Accounts(store, hub)
@@ -88,10 +90,17 @@ async def running(settings: Settings, callers: Callers) -> AsyncIterator[Shoal]:
         await stack.enter_async_context(_part("bus", bus.work(), shoal))
         await bus.wait_connected()
         await stack.enter_async_context(_part("engine", engine.work(), shoal, stop=engine.stop))
-        if died is not None:
-            await stack.enter_async_context(_part("database", died(), shoal))
+        if database is not None:
+            await stack.enter_async_context(_part("database", _watched(database, shoal), shoal))
         await accounts.get(DEFAULT_ACCOUNT).sweeper.resume()
         yield shoal
+
+
+async def _watched(database: embedded.EmbeddedDatabase, shoal: Shoal) -> str:
+    """How the embedded database ended."""
+    how = await database.died()
+    shoal.orphaned = not database.owned
+    return how
 
 
 async def _opened(stack: AsyncExitStack, uri: str, name: str) -> Store:

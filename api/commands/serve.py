@@ -75,15 +75,20 @@ async def _serve(settings: Settings) -> bool:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)
     try:
-        async with serving(settings, admin(key.key)) as here:
-            log.info("serving", url=here.url)
-            await _either(told, here.shoal.failed)
-            log.info("ending")
+        while not told.is_set():
+            async with serving(settings, admin(key.key)) as here:
+                log.info("serving", url=here.url)
+                await _either(told, here.shoal.failed)
+                log.info("ending")
+            if not here.shoal.orphaned:
+                break
+            # An import, for example, that was here first and is done.
+            log.warning("database.owner_ended", then="starting one of our own")
     except asyncio.CancelledError:
         if not told.is_set():
             raise
         return True
-    return not here.shoal.failed.is_set()
+    return here is None or told.is_set() or not here.shoal.failed.is_set()
 
 
 async def _either(*events: asyncio.Event) -> None:

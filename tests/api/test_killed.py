@@ -7,9 +7,10 @@ import json
 import os
 import random
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,19 @@ import anyio
 import httpx
 from websockets.exceptions import ConnectionClosed
 
+from domain.store import embedded
 from tests.api.client import PATIENCE_SECONDS, Client
 
 KEY = "the-key-of-the-killed"
 
 
 @asynccontextmanager
-async def process(data_dir: Path) -> AsyncIterator[tuple[Client, asyncio.subprocess.Process]]:
+async def process(data_dir: Path, port: int = 0) -> AsyncIterator[tuple[Client, asyncio.subprocess.Process]]:
     """`python -m api serve` on a data directory, and a client of it. Killed with -9 at the end."""
     environment = os.environ | {
         "SHOAL_DATA_DIR": str(data_dir),
         "SHOAL_ADMIN_KEY": KEY,
-        "SHOAL_PORT": "0",
+        "SHOAL_PORT": str(port),
     }
     server = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "api", "serve", env=environment, stderr=asyncio.subprocess.PIPE
@@ -46,15 +48,23 @@ async def process(data_dir: Path) -> AsyncIterator[tuple[Client, asyncio.subproc
     rest = asyncio.create_task(server.stderr.read())
     try:
         async with Client(event["url"], KEY) as client:
-            with anyio.fail_after(PATIENCE_SECONDS):
-                while (await client.http.get(event["url"].replace("/graphql", "/readyz"))).status_code != 200:  # noqa: ASYNC110 # another process
-                    await anyio.sleep(0.02)
+            await ready(client)
             yield client, server
     finally:
         with suppress(ProcessLookupError):
             server.send_signal(signal.SIGKILL)
         await server.wait()
         await rest
+
+
+async def ready(client: Client) -> None:
+    """Return when the server answers that it is ready."""
+    with anyio.fail_after(PATIENCE_SECONDS * 2):
+        while True:
+            with suppress(httpx.TransportError):
+                if (await client.http.get(client.url.replace("/graphql", "/readyz"))).status_code == 200:
+                    return
+            await anyio.sleep(0.02)
 
 
 async def churn(client: Client, contacts: list[str], generator: random.Random) -> None:
@@ -122,3 +132,26 @@ async def test_a_watcher_misses_nothing_and_sees_nothing_twice_however_often_the
     told = [(event["cursor"], event["size"]) for event in reversed(seen)]
     logged = [(node["cursor"], node["size"]) for node in history["changes"]["nodes"]]
     assert told[: len(logged)] == logged[: len(told)]
+
+
+async def test_a_server_that_used_the_database_of_an_import_starts_its_own_when_the_import_is_done(
+    tmp_path: Path,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    async with AsyncExitStack() as stack:
+        async with embedded.running(tmp_path) as first:
+            assert first.owned
+            client, server = await stack.enter_async_context(process(tmp_path, port))
+            segment = await client.segment("No email", "email is empty")
+            await client.contact("C1")
+            assert await client.size(segment) == 1
+        with anyio.fail_after(PATIENCE_SECONDS):
+            while True:
+                with suppress(httpx.TransportError):
+                    answer = await client.ask("query ($id: ID!) { segment(id: $id) { size } }", id=segment)
+                    if answer.get("data") and answer["data"]["segment"]:
+                        break
+                await anyio.sleep(0.05)
+        assert answer["data"]["segment"]["size"] == 1
+        assert server.returncode is None
