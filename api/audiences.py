@@ -6,10 +6,10 @@ a page of audiences costs as many database commands as one audience.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from enum import Enum
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Annotated
 
 import strawberry
@@ -111,10 +111,17 @@ class MembershipChangeEdge:
 class MembershipChangeConnection:
     edges: list[MembershipChangeEdge] = strawberry.field(description="The changes, each with its cursor.")
     page_info: PageInfo = strawberry.field(description="Where the page stands in the list.")
+    count: strawberry.Private[Callable[[], Awaitable[int]]]
 
     @strawberry.field(description="The changes without their cursors.")
     def nodes(self) -> list[MembershipChange]:
         return [edge.node for edge in self.edges]
+
+    @strawberry.field(
+        description="How many changes the log holds in the whole list, with its filter: counted only where it is asked for."
+    )
+    async def total_count(self) -> int:
+        return await self.count()
 
 
 def to_reason(entry: LogEntry) -> ChangeReason:
@@ -137,7 +144,12 @@ def feed_position(audience: ObjectId, cursor: str, *, path: str) -> Position:
 
 
 def _changes(
-    audience: ObjectId, entries: Sequence[LogEntry], first: int, after: str | None
+    audience: ObjectId,
+    entries: Sequence[LogEntry],
+    *,
+    first: int,
+    after: str | None,
+    count: Callable[[], Awaitable[int]],
 ) -> MembershipChangeConnection:
     edges = []
     for entry in entries[:first]:
@@ -156,6 +168,7 @@ def _changes(
     return MembershipChangeConnection(
         edges=edges,
         page_info=page_info([edge.cursor for edge in edges], after=after, more=len(entries) > first),
+        count=count,
     )
 
 
@@ -238,10 +251,10 @@ class Audience(Node):
         audience = self.stored.id
         limit = checked_first(first)
         before = None if after is None else feed_position(audience, after, path="after")
-        entries = await info.context.account.feed.history(
-            audience, before=before, since=since, limit=limit + 1
-        )
-        return _changes(audience, entries, limit, after)
+        feed = info.context.account.feed
+        entries = await feed.history(audience, before=before, since=since, limit=limit + 1)
+        count = partial(feed.count_history, audience, since=since)
+        return _changes(audience, entries, first=limit, after=after, count=count)
 
     @strawberry.field(
         description="The same, oldest first, from a feed cursor on: for partners who poll instead of holding a socket."
@@ -260,8 +273,10 @@ class Audience(Node):
         audience = self.stored.id
         limit = checked_first(first, 100)
         after = feed_position(audience, cursor, path="cursor")
-        entries = await info.context.account.feed.history_since(audience, after=after, limit=limit + 1)
-        return _changes(audience, entries, limit, cursor)
+        feed = info.context.account.feed
+        entries = await feed.history_since(audience, after=after, limit=limit + 1)
+        count = partial(feed.count_history, audience, after=after)
+        return _changes(audience, entries, first=limit, after=cursor, count=count)
 
 
 async def size_of(info: Info, audience: StoredAudience) -> Size:

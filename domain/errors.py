@@ -92,6 +92,12 @@ class InvalidCursor(ShoalError):
     code = "INVALID_CURSOR"
 
 
+class FeedWasReset(ShoalError):
+    """What happened since a cursor can no longer be told by the log."""
+
+    code = "FEED_RESET"
+
+
 class NotFound(ShoalError):
     """Nothing of this identifier in the caller's account."""
 

@@ -18,10 +18,10 @@ from datetime import datetime
 
 from bson import ObjectId
 
-from domain.errors import NotFound, Unavailable
+from domain.errors import FeedWasReset, NotFound, Unavailable
 from domain.membership.freshness import Freshness
 from domain.membership.hub import Attachment, Hub
-from domain.membership.position import Position
+from domain.membership.position import BEGINNING, Position
 from domain.store.log import MOVES, EntryKind, LogEntry, MembershipLog
 
 BURST = 100
@@ -205,7 +205,10 @@ class Feed:
         return self._own(found)
 
     async def history_since(self, audience: ObjectId, *, after: Position, limit: int) -> list[LogEntry]:
-        """Joins and leaves behind `after`, oldest first, everything counted that was committed before the call."""
+        """Joins and leaves behind `after`, oldest first, everything counted that was committed before the call.
+
+        Raises `FeedWasReset` where the log cannot tell all of them: passing over that would be a gap.
+        """
         await self._freshness.reach_now()
         try:
             async with asyncio.timeout(OPENING_TIMEOUT_SECONDS):
@@ -214,7 +217,20 @@ class Feed:
         except TimeoutError:
             raise Unavailable("An edit is still being placed. Try again in a minute.") from None
         upto = self._hub.position_of(audience)
+        then = await self._log.newest(audience, upto=after)
+        if then is None or after > upto or await self._log.last_reset(audience, after=after) is not None:
+            raise FeedWasReset(
+                "What happened since this cursor can no longer be told. Read the members afresh, and go on from the"
+                " audience's `cursor`.",
+                path=("cursor",),
+            )
         return self._own(await self._log.read(audience, after=after, upto=upto, limit=limit, kinds=MOVES))
+
+    async def count_history(
+        self, audience: ObjectId, *, after: Position = BEGINNING, since: datetime | None = None
+    ) -> int:
+        """How many joins and leaves the log holds behind `after`, none older than `since`."""
+        return await self._log.count(audience, after=after, since=since)
 
     def _own(self, entries: list[LogEntry]) -> list[LogEntry]:
         return [entry for entry in entries if entry.account == self._account]

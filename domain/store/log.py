@@ -155,6 +155,17 @@ class MembershipLog:
         cursor = self._collection.find(query, sort=[("position", direction)], limit=limit)
         return [read_entry(document) for document in await cursor.to_list()]
 
+    async def count(self, audience: ObjectId, *, after: str = "", since: datetime | None = None) -> int:
+        """How many joins and leaves stand behind `after`, none older than `since`. Cost: one index scan over them."""
+        query: dict[str, Any] = {
+            "audience": audience,
+            "position": {"$gt": after},
+            "kind": {"$in": [kind.value for kind in MOVES]},
+        }
+        if since is not None:
+            query["at"] = {"$gte": since}
+        return await self._collection.count_documents(query)
+
     async def newest(self, audience: ObjectId, *, upto: str) -> LogEntry | None:
         """The newest entry at or before `upto`: its size is the audience's size there."""
         document = await self._collection.find_one(

@@ -148,7 +148,7 @@ async def test_history_is_paged_into_the_past_and_followed_from_a_cursor(client:
     begin = (await client.data(query, id=segment))["cursor"]
     contacts = await client.upsert({key: {} for key in "ABCDE"})
     await client.write(contacts["A"], email="a@example.org")
-    wanted = "nodes { kind reason contactId size contact { key } } edges { cursor } pageInfo { hasNextPage endCursor }"
+    wanted = "totalCount nodes { kind reason contactId size contact { key } } edges { cursor } pageInfo { hasNextPage endCursor }"
     back = f"""
     query ($id: ID!, $after: String, $since: DateTime) {{
       segment(id: $id) {{ changes(first: 4, after: $after, since: $since) {{ {wanted} }} }}
@@ -166,6 +166,7 @@ async def test_history_is_paged_into_the_past_and_followed_from_a_cursor(client:
     rest = (await client.data(back, id=segment, after=page["pageInfo"]["endCursor"]))["changes"]
     assert [node["size"] for node in [*page["nodes"], *rest["nodes"]]] == [4, 5, 4, 3, 2, 1]
     assert rest["pageInfo"]["hasNextPage"] is False
+    assert page["totalCount"] == rest["totalCount"] == 6
     assert (await client.data(back, id=segment, since="2100-01-01T00:00:00Z"))["changes"]["nodes"] == []
     assert (
         len((await client.data(back, id=segment, since="2000-01-01T00:00:00+02:00"))["changes"]["nodes"]) == 4
@@ -180,6 +181,7 @@ async def test_history_is_paged_into_the_past_and_followed_from_a_cursor(client:
     second = (await client.data(on, id=segment, cursor=first["pageInfo"]["endCursor"]))["changesSince"]
     assert [node["size"] for node in [*first["nodes"], *second["nodes"]]] == [1, 2, 3, 4, 5, 4]
     assert first["nodes"] + second["nodes"] == [*page["nodes"], *rest["nodes"]][::-1]
+    assert (first["totalCount"], second["totalCount"]) == (6, 2)
     # Whoever polls learns of whatever was done before.
     await client.write(contacts["B"], email="b@example.org")
     third = (await client.data(on, id=segment, cursor=second["pageInfo"]["endCursor"]))["changesSince"]

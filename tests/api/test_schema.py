@@ -77,9 +77,9 @@ PROMISED: dict[str, dict[str, str]] = {
     "GroupConnection": {**CONNECTION, "edges": "[GroupEdge!]!", "nodes": "[Group!]!"},
     "SegmentConnection": {**CONNECTION, "edges": "[SegmentEdge!]!", "nodes": "[Segment!]!"},
     "MembershipChangeConnection": {
+        **CONNECTION,
         "edges": "[MembershipChangeEdge!]!",
         "nodes": "[MembershipChange!]!",
-        "pageInfo": "PageInfo!",
     },
     "PageInfo": {
         "hasNextPage": "Boolean!",

@@ -8,6 +8,7 @@ from bson import ObjectId
 from pymongo import UpdateOne
 
 from domain.audiences import members_query
+from domain.errors import FeedWasReset
 from domain.membership.feed import Reset, Started
 from domain.store.log import EntryKind, LogEntry, Reason
 from tests.domain.conftest import DEADLINE, Watched, World, rule
@@ -301,6 +302,8 @@ async def test_a_lost_history_counts_every_audience_afresh_and_tells_its_watcher
         assert (started.size, reset.size) == (0, 1)
         (resumed,) = await world.events(segment, 1, after=started.position)
         assert resumed == reset
+        with pytest.raises(FeedWasReset):
+            await world.account.feed.history_since(segment, after=started.position, limit=10)
         await world.contact(role="customer")
         joined = (await watcher.until(3))[2]
         assert isinstance(joined, LogEntry)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from bson import ObjectId, Timestamp
 
-from domain.errors import NotFound
+from domain.errors import FeedWasReset, NotFound
 from domain.membership import hub as hubs
 from domain.membership import position as positions
 from domain.membership.feed import Reset, Started
@@ -129,7 +129,7 @@ async def test_an_audience_of_another_account_is_not_found(world: World) -> None
                     await anext(events)
         assert await stranger.sizes([segment]) == {}
         assert await stranger.history(segment, before=None, since=None, limit=10) == []
-        assert await stranger.history_since(segment, after=Position(""), limit=10) == []
+        assert await stranger.history_since(segment, after=Position(entry.position), limit=10) == []
 
 
 async def test_history_reads_newest_first_and_from_a_cursor_on_oldest_first(world: World) -> None:
@@ -143,7 +143,12 @@ async def test_history_reads_newest_first_and_from_a_cursor_on_oldest_first(worl
         assert await feed.history(segment, before=None, since=entries[3].at, limit=10) == [
             entry for entry in reversed(entries) if entry.at >= entries[3].at
         ]
-        assert await feed.history_since(segment, after=Position(entries[1].position), limit=2) == entries[2:4]
+        second = Position(entries[1].position)
+        assert await feed.history_since(segment, after=second, limit=2) == entries[2:4]
+        assert (await feed.count_history(segment), await feed.count_history(segment, after=second)) == (5, 3)
+        for beyond in (positions.end_of(Timestamp(1, 1)), positions.end_of(Timestamp(2**32 - 1, 1))):
+            with pytest.raises(FeedWasReset):
+                await feed.history_since(segment, after=beyond, limit=10)
 
 
 async def test_sizes_are_coalesced_and_the_last_one_is_true(world: World) -> None:
