@@ -151,9 +151,9 @@ async def test_an_import_needs_no_server_and_the_next_one_catches_up(
         watched = shoal.accounts.get(DEFAULT_ACCOUNT).feed.watch(segment, before.position)
         told: list[Any] = []
         with anyio.fail_after(DEADLINE):
-            async with aclosing(watched) as events:
+            async with aclosing(watched) as bursts:
                 while len(told) < 4:
-                    told.append(await anext(events))
+                    told += await anext(bursts)
         assert [(entry.kind, entry.reason) for entry in told[1:]] == [
             (EntryKind.LEFT, Reason.IMPORTED),
             (EntryKind.JOINED, Reason.IMPORTED),

@@ -148,7 +148,8 @@ async def test_a_server_that_used_the_database_of_an_import_starts_its_own_when_
             assert await client.size(segment) == 1
         with anyio.fail_after(PATIENCE_SECONDS):
             while True:
-                with suppress(httpx.TransportError):
+                # While it starts again: no connection, or an answer that is none of GraphQL's.
+                with suppress(httpx.TransportError, json.JSONDecodeError):
                     answer = await client.ask("query ($id: ID!) { segment(id: $id) { size } }", id=segment)
                     if answer.get("data") and answer["data"]["segment"]:
                         break
