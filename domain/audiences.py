@@ -62,9 +62,13 @@ def is_member(audience: Audience) -> Predicate:
     match audience:
         case Group():
             identifier = audience.id
-            return lambda contact: identifier in (contact.get("groups") or ())
+            return lambda contact: _has(contact.get("groups"), identifier)
         case Segment():
             return to_predicate(audience.rule)
+
+
+def _has(groups: Any, group: ObjectId) -> bool:
+    return group in groups if isinstance(groups, list) else bool(groups == group)
 
 
 def difference(of: dict[str, Any], without: dict[str, Any]) -> dict[str, Any]:

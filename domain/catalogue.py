@@ -208,7 +208,10 @@ def field_body(field: Field) -> dict[str, Any]:
 
 
 def _groups(contact: Mapping[str, Any] | None) -> frozenset[ObjectId]:
-    return frozenset() if contact is None else frozenset(contact.get("groups") or ())
+    """As the database reads it: a lone identifier counts, and whatever else other programs may have written does not."""
+    groups = None if contact is None else contact.get("groups")
+    found = groups if isinstance(groups, list) else [groups]
+    return frozenset(group for group in found if isinstance(group, ObjectId))
 
 
 def _identifier(definition: Definition) -> ObjectId:

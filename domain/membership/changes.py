@@ -110,8 +110,9 @@ def _reason(before: ContactDocument | None, after: ContactDocument | None) -> Re
     if isinstance(written, Mapping):
         earlier = None if before is None else before.get("written")
         nonce = earlier.get("nonce") if isinstance(earlier, Mapping) else None
-        if written.get("nonce") != nonce and written.get("reason") in Reason.__members__:
-            return Reason(written["reason"])
+        reason = written.get("reason")
+        if written.get("nonce") != nonce and isinstance(reason, str) and reason in Reason.__members__:
+            return Reason(reason)
     return Reason.CONTACT_CREATED if before is None else Reason.CONTACT_UPDATED
 
 

@@ -108,6 +108,39 @@ async def test_a_contact_written_by_another_program_moves_through_the_same_feed(
     assert [entry.reason for entry in entries[1:]] == [Reason.CONTACT_UPDATED, Reason.CONTACT_CREATED]
 
 
+ODD: list[dict[str, Any]] = [
+    {},
+    {"account": 7},
+    {"account": "default"},
+    {"account": "default", "normal": 7, "values": [], "groups": 7, "written": 7},
+    {
+        "account": "default",
+        "normal": {"role": {"a": 1}},
+        "groups": [{"a": 1}, None, 7],
+        "written": {"reason": []},
+    },
+    {"account": "default", "normal": {"role": ["customer"], "score": "x", "tags": 3}, "groups": "x"},
+    {"_id": 7, "account": "default", "normal": {"role": "customer"}},
+]
+
+
+async def test_documents_of_odd_shapes_stop_nobody(world: World) -> None:
+    async with world.engine():
+        group = (await world.account.groups.create(ObjectId(), name="VIP", description=None)).id
+        segment = await world.segment("Customers", f"{CUSTOMERS} and not score >= 5")
+        contacts = world.database["contacts"]
+        for odd in ODD:
+            made = await contacts.insert_one(dict(odd))
+            if isinstance(odd.get("normal", {}), dict):
+                await contacts.update_one({"_id": made.inserted_id}, {"$set": {"normal.role": "customer"}})
+            await contacts.replace_one({"_id": made.inserted_id}, dict(odd))
+            await contacts.delete_one({"_id": made.inserted_id})
+        contact = await world.contact(role="customer")
+        await world.account.groups.add(group, ids=[contact])
+        assert (await check_against_the_query(world, segment, set()))[-1].contact == contact
+        assert (await check_against_the_query(world, group, set()))[-1].contact == contact
+
+
 async def test_a_transaction_is_one_change_and_there_and_back_is_none(world: World) -> None:
     async with world.engine():
         segment = await world.segment("Customers", CUSTOMERS)
