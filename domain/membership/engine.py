@@ -51,21 +51,22 @@ class Engine:
         afresh: str | None = None
         while not self._stopping.is_set():
             run = Run(self._store, self._publish, self._stopping, self._begun)
+            lost_now: str | None = None
             try:
                 await run.work(afresh)
             except* (HistoryLost, MissingPreImage) as lost:
-                afresh = (
+                lost_now = (
                     f"what happened since the last checkpoint can no longer be told: {lost.exceptions[0]}"
                 )
-                log.warning("engine.history_lost", because=afresh)
+                log.warning("engine.history_lost", because=lost_now)
             except* DatabaseError as failed:
                 log.warning(
                     "engine.database_failed", error=repr(failed.exceptions[0]), retry_in_seconds=delay
                 )
             finally:
                 self._begun.clear()
-            if run.came_along:
-                afresh = None
+            # A run that failed before it had counted afresh leaves that to the next.
+            afresh = lost_now or (None if run.came_along else afresh)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), delay)
             delay = FIRST_RETRY_SECONDS if run.came_along else min(delay * 2, LAST_RETRY_SECONDS)

@@ -83,8 +83,12 @@ class Feed:
     async def _sizes_here(self, audiences: Sequence[ObjectId]) -> dict[ObjectId, Size]:
         try:
             async with asyncio.timeout(OPENING_TIMEOUT_SECONDS):
-                await self._hub.until_complete()
-                await self._hub.until(lambda: not any(self._hub.is_held(audience) for audience in audiences))
+                await self._hub.until(
+                    lambda: (
+                        self._hub.is_complete()
+                        and not any(self._hub.is_held(audience) for audience in audiences)
+                    )
+                )
         except TimeoutError:
             raise Unavailable("The members are still being counted. Try again in a minute.") from None
         unknown = [audience for audience in audiences if self._hub.latest(audience) is None]
@@ -159,6 +163,8 @@ class Feed:
             return Started(size.position, size.size)
         await self._hub.until_logged()
         then = await self._log.newest(audience, upto=after)
+        if then is not None and then.kind is EntryKind.ENDED:
+            raise _no_audience()
         if then is not None and then.account == self._account:
             reset = await self._log.last_reset(audience, after=after)
             if reset is not None:
@@ -212,7 +218,7 @@ class Feed:
         await self._freshness.reach_now()
         try:
             async with asyncio.timeout(OPENING_TIMEOUT_SECONDS):
-                await self._hub.until(lambda: not self._hub.is_held(audience))
+                await self._hub.until(lambda: self._hub.is_complete() and not self._hub.is_held(audience))
                 await self._hub.until_logged()
         except TimeoutError:
             raise Unavailable("An edit is still being placed. Try again in a minute.") from None

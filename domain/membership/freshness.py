@@ -6,6 +6,7 @@ Owns the fences of a process that serves. Any number of requests at once share a
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from domain.errors import Unavailable
 from domain.membership.hub import Hub
@@ -13,6 +14,7 @@ from domain.rounds import Rounds
 from domain.store.fences import Fences
 
 TIMEOUT_SECONDS = 15.0
+REPEAT_SECONDS = 1.0
 
 
 class Freshness:
@@ -34,8 +36,13 @@ class Freshness:
             ) from None
 
     async def _pass_fence(self) -> None:
-        number = await self._fences.mark()
-        await self._hub.until_fence(self._fences.writer, number)
+        # A fence may pass unseen: before the engine begins, where history was lost, or with a message of the bus.
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            while True:
+                number = await self._fences.mark()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(REPEAT_SECONDS):
+                        return await self._hub.until_fence(self._fences.writer, number)
 
     async def close(self) -> None:
         """Leave no fence behind."""

@@ -59,6 +59,7 @@ class Hub:
 
     def __init__(self) -> None:
         self.position: Position = positions.BEGINNING
+        self._furthest: Position = positions.BEGINNING
         self._run: str | None = None
         self._number = 0
         self._logged = 0
@@ -81,15 +82,10 @@ class Hub:
 
     def receive(self, progress: Progress) -> None:
         """Take in a message. Messages of a run come in the order of their numbers, or are noticed to be missing."""
-        if progress.run != self._run:
-            self._begin_anew(progress)
-        elif progress.number <= self._number:
+        if progress.run == self._run and progress.number <= self._number:
             return
-        elif progress.number != self._number + 1:
+        if progress.run != self._run or progress.number != self._number + 1:
             self._begin_anew(progress)
-            for attached in self._attached.values():
-                for attachment in attached:
-                    attachment.end()
         self._number = progress.number
         self._logged = progress.logged
         for entry in progress.entries:
@@ -109,9 +105,13 @@ class Hub:
     def _begin_anew(self, progress: Progress) -> None:
         """Nothing before this message is known to be here: it is in the log, once the log has come as far.
 
-        A run begins where the log is complete. Watchers that had more than that have it in order, and pass over what is
-        told again.
+        So everybody who watches attaches again, behind the last entry it had: another run may begin behind what this
+        process was told, or before it.
         """
+        for attached in self._attached.values():
+            for attachment in attached:
+                attachment.end()
+        self._furthest = max(self._furthest, self.position)
         self._run = progress.run
         self._complete_after = progress.number - 1
         self._floor = progress.position
@@ -133,6 +133,11 @@ class Hub:
             self._floor = position
 
     # ---- what watchers ask -----------------------------------------------------------------------------------------
+
+    @property
+    def run(self) -> str | None:
+        """The engine's run that is being told of."""
+        return self._run
 
     def position_of(self, audience: ObjectId) -> Position:
         """Up to where everything of this audience has been told."""
@@ -182,8 +187,13 @@ class Hub:
             await self._moved_on.wait()
 
     async def until_complete(self) -> None:
-        """Wait until the log holds what was told before this hub began to listen."""
-        await self.until(lambda: self._run is not None and self._logged >= self._complete_after)
+        """Wait until the log holds what was told before this hub began to listen, and a new run has come as far as the last."""
+        await self.until(self.is_complete)
+
+    def is_complete(self) -> bool:
+        return (
+            self._run is not None and self._logged >= self._complete_after and self.position >= self._furthest
+        )
 
     async def until_logged(self) -> None:
         """Wait until what has been told so far is in the log."""

@@ -103,6 +103,8 @@ async def test_a_feed_ends_with_its_audience(world: World, watched: Callable[[Ob
         assert again[1:] == watcher.events[1:]
         with pytest.raises(NotFound):
             await world.events(segment, 1)
+        with pytest.raises(NotFound):
+            await world.events(segment, 1, after=Position(ended.position))
     await watcher.stop()
 
 

@@ -122,15 +122,17 @@ async def test_what_was_told_before_the_hub_listened_is_waited_for_until_it_is_i
     await asyncio.wait_for(waiting, 5)
 
 
-def test_another_run_begins_where_the_log_is_complete_and_its_watchers_stay() -> None:
+def test_another_run_sends_its_watchers_to_the_log_and_is_complete_where_the_last_one_was() -> None:
     hub = Hub()
     hub.receive(progress(1))
     attachment, _ = hub.attach(AUDIENCE, at(1))
     hub.receive(progress(2, joined(2)))
     hub.receive(progress(1, run="r2", upto=1))
+    assert attachment.cut
+    assert [entry.size for entry in attachment.waiting] == [2]
+    assert not hub.is_complete()
     hub.receive(progress(2, joined(2), joined(3), run="r2", upto=3))
-    assert not attachment.cut
-    assert [entry.size for entry in attachment.waiting] == [2, 2, 3]
+    assert hub.is_complete()
     fresh, cap = hub.attach(AUDIENCE, positions.end_of(Timestamp(1, 1)))
     assert cap is None
     assert [entry.size for entry in fresh.waiting] == [2, 3]
