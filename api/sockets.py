@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 GOING_AWAY = 1001
+CLOSE_SECONDS = 2.0
+SEND_SECONDS = 30.0
+"""How long a client may leave an event unread before its socket counts as gone."""
 
 
 class Sockets:
@@ -59,12 +62,15 @@ class Sockets:
     async def close(self) -> None:
         """Take no more, and tell those who are here to go elsewhere."""
         self.open = False
-        await asyncio.gather(
-            *(
-                operations.websocket.close(GOING_AWAY, "The server is ending")
-                for operations in self._operations
-            )
-        )
+        # A client that does not read holds up its own goodbye, and nobody else's.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await asyncio.gather(
+                    *(
+                        operations.websocket.close(GOING_AWAY, "The server is ending")
+                        for operations in self._operations
+                    )
+                )
 
 
 class SocketAdapter(ASGIWebSocketAdapter):
@@ -73,7 +79,11 @@ class SocketAdapter(ASGIWebSocketAdapter):
     async def send_json(self, message: Mapping[str, object]) -> None:
         if self._ended():
             raise WebSocketDisconnected
-        await super().send_json(message)
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                await super().send_json(message)
+        except TimeoutError:
+            raise WebSocketDisconnected from None
 
     async def close(self, code: int, reason: str) -> None:
         if not self._ended():

@@ -39,7 +39,7 @@ _SEARCHED = (FieldType.TEXT, FieldType.EMAIL, FieldType.PHONE)
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """A contact as it was read."""
+    """A contact as it was read. What another program may have written in another shape counts as not there."""
 
     document: Mapping[str, Any]
 
@@ -50,20 +50,26 @@ class Contact:
 
     @property
     def key(self) -> str | None:
-        return self.document.get("key")
+        key = self.document.get("key")
+        return key if isinstance(key, str) else None
 
     @property
     def values(self) -> Mapping[str, Any]:
         """Each field's value as it was entered."""
-        return self.document.get("values") or {}
+        values = self.document.get("values")
+        return values if isinstance(values, Mapping) else {}
 
     @property
     def created(self) -> datetime | None:
-        return self.document.get("created")
+        return _moment(self.document.get("created"))
 
     @property
     def updated(self) -> datetime | None:
-        return self.document.get("updated")
+        return _moment(self.document.get("updated"))
+
+
+def _moment(value: Any) -> datetime | None:
+    return value if isinstance(value, datetime) else None
 
 
 Entries = Mapping[str, Entry | None]
@@ -324,8 +330,9 @@ def _new(identifier: ObjectId, key: str | None, entries: Entries, reason: Reason
 
 def _update(document: Mapping[str, Any], entries: Entries, reason: Reason) -> dict[str, Any] | None:
     """The update that makes `document` hold the entries; None where it does already."""
-    values: Mapping[str, Any] = document.get("values") or {}
-    normal: Mapping[str, Any] = document.get("normal") or {}
+    values = Contact(document).values
+    normal = document.get("normal")
+    normal = normal if isinstance(normal, Mapping) else {}
     sets: dict[str, Any] = {}
     unsets: dict[str, str] = {}
     for name, entry in entries.items():

@@ -21,6 +21,7 @@ from domain.store.scope import Scoped
 log = structlog.get_logger(__name__)
 
 BATCH = 200
+MAX_ATTEMPTS = 20
 
 
 class Sweeper:
@@ -46,9 +47,12 @@ class Sweeper:
 
         async def strip() -> None:
             while found := await self._contacts.find({"groups": group}, projection={"_id": 1}, limit=BATCH):
-                await self._contacts.write(
+                written = await self._contacts.write(
                     updates=[({"_id": contact["_id"]}, {"$pull": {"groups": group}}) for contact in found]
                 )
+                if not written.modified:
+                    # Another program's shapes, which cannot be stripped.
+                    return
 
         self._start(strip)
 
@@ -62,12 +66,13 @@ class Sweeper:
         A contact that is changed between the look and the removal is looked at again.
         """
         paths = [f"values.{key}", f"normal.{key}", f"anniversaries.{key}"]
+        attempts = 0
         while found := await self._contacts.find(
             {paths[0]: {"$exists": True}}, projection={"_id": 1, "updated": 1}, limit=BATCH
         ):
             if key in (await self._definitions.current()).fields:
                 return
-            await self._contacts.write(
+            written = await self._contacts.write(
                 updates=[
                     (
                         {"_id": contact["_id"], "updated": contact.get("updated")},
@@ -76,6 +81,10 @@ class Sweeper:
                     for contact in found
                 ]
             )
+            if not written.modified:
+                attempts += 1
+                if attempts == MAX_ATTEMPTS:
+                    return
 
     def _start(self, work: Callable[[], Awaitable[None]]) -> None:
         task = asyncio.create_task(_logged(work))

@@ -177,6 +177,9 @@ class _Copy:
         for part in parts:
             key: Any = int(part) if isinstance(container, list) else part
             child = container[key] if isinstance(container, list) else container.get(key, {})
+            if not isinstance(child, (dict, list)):
+                # A key with a dot in it, which a path cannot tell from two keys.
+                raise MissingPreImage(f"the update of {path} cannot be told from its description")
             if id(child) not in self._own:
                 child = child.copy()
                 self._own.add(id(child))

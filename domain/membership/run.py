@@ -31,7 +31,7 @@ from domain.membership.readings import IdList, Occurrence, Reading
 from domain.membership.writer import LogWriter, Output
 from domain.store.checkpoint import Checkpoint
 from domain.store.client import Document
-from domain.store.definitions import read_definition
+from domain.store.definitions import Definition, read_definitions
 from domain.store.fences import read_mark
 from domain.store.indexes import CONTACTS, DEFINITIONS, FENCES
 from domain.store.log import EntryKind, LogEntry
@@ -179,7 +179,10 @@ class Run:
             await self._count_afresh(event)
 
     async def _define(self, event: Document) -> None:
-        definition = read_definition(event["fullDocument"])
+        for definition in read_definitions([event["fullDocument"]]):
+            await self._apply(definition, event)
+
+    async def _apply(self, definition: Definition, event: Document) -> None:
         catalogue = self._catalogues.setdefault(definition.account, Catalogue(definition.account))
         effect = catalogue.apply(definition)
         if catalogue.revision != self._revisions.get(definition.account):

@@ -153,10 +153,14 @@ class Matcher(Generic[A]):
         return [moved[place] for place in sorted(moved)]
 
 
+# Exactly these: other BSON types come as subclasses of them, which no rule accepts and not all of which can be looked up.
+_INSISTED = frozenset({str, float})
+
+
 def _values(value: Any) -> Iterator[Any]:
     """The single values that stand there, as far as a rule can insist on them."""
     for part in value if value.__class__ is list else (value,):
-        if isinstance(part, (str, int, float)):
+        if part.__class__ in _INSISTED or isinstance(part, int):
             yield part
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC
 from typing import Any
 
-from bson.codec_options import CodecOptions
+from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo import AsyncMongoClient, ReadPreference, WriteConcern
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import ConfigurationError
@@ -30,7 +30,13 @@ __all__ = [
 Document = dict[str, Any]
 Database = AsyncDatabase[Document]
 
-CODEC: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=UTC)
+# What Python cannot hold comes back as another type, not as an error: other programs write dates beyond the year 9999.
+CODEC: CodecOptions[Document] = CodecOptions(
+    tz_aware=True,
+    tzinfo=UTC,
+    unicode_decode_error_handler="replace",
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+)
 
 
 def connect(uri: str, *, timeout_seconds: float = 10.0) -> AsyncMongoClient[Document]:

@@ -9,17 +9,20 @@ that time. Cost: one insert for an edit; reading what is new is one indexed quer
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+import structlog
 from bson import ObjectId
 
 from domain.store.client import Database, Document
 from domain.store.indexes import DEFINITIONS
 from domain.store.scope import Scoped
+
+log = structlog.get_logger(__name__)
 
 
 class Kind(StrEnum):
@@ -53,11 +56,11 @@ class DefinitionLog:
     async def since(self, revision: int) -> list[Definition]:
         """All versions after `revision`, oldest first."""
         documents = await self._collection.find({"revision": {"$gt": revision}}, sort=[("revision", 1)])
-        return [read_definition(document) for document in documents]
+        return read_definitions(documents)
 
     async def deleted(self) -> list[Definition]:
         """The versions that ended a definition."""
-        return [read_definition(document) for document in await self._collection.find({"deleted": True})]
+        return read_definitions(await self._collection.find({"deleted": True}))
 
     async def append(self, definition: Definition) -> None:
         """Raises `Duplicate` where another writer took the revision."""
@@ -82,21 +85,33 @@ async def definitions_in_force(
     found: dict[str, list[Definition]] = {}
     async with database[DEFINITIONS].find({}, sort=[("account", 1), ("revision", 1)]) as cursor:
         async for document in cursor:
-            definition = read_definition(document)
-            if revisions is None or definition.revision <= revisions.get(definition.account, 0):
-                found.setdefault(definition.account, []).append(definition)
+            for definition in read_definitions([document]):
+                if revisions is None or definition.revision <= revisions.get(definition.account, 0):
+                    found.setdefault(definition.account, []).append(definition)
     return found
 
 
-def read_definition(document: Document) -> Definition:
-    """A stored version, from the collection or from an insert event."""
-    return Definition(
-        account=document["account"],
-        revision=int(document["revision"]),
-        kind=Kind(document["kind"]),
-        id=document["id"],
-        version=int(document["version"]),
-        deleted=bool(document["deleted"]),
-        at=document["at"],
-        body=document["body"],
-    )
+def read_definitions(documents: Iterable[Document]) -> list[Definition]:
+    """Stored versions, from the collection or from insert events.
+
+    Only whole ones are ever appended; what another program put there and is none is logged and passed over, so that it
+    stops neither its account nor the others.
+    """
+    found = []
+    for document in documents:
+        try:
+            definition = Definition(
+                account=document["account"],
+                revision=int(document["revision"]),
+                kind=Kind(document["kind"]),
+                id=document["id"],
+                version=int(document["version"]),
+                deleted=bool(document["deleted"]),
+                at=document["at"],
+                body=document["body"],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            log.warning("definition.malformed", document=str(document.get("_id")), error=repr(error))
+        else:
+            found.append(definition)
+    return found

@@ -42,4 +42,4 @@ def read_mark(event: Document) -> tuple[str, int] | None:
             number = event["updateDescription"]["updatedFields"].get("number")
         case _:
             return None
-    return None if number is None else (str(event["documentKey"]["_id"]), int(number))
+    return (str(event["documentKey"]["_id"]), number) if isinstance(number, int) else None

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from bson import ObjectId
+from bson import Code, ObjectId
 from pymongo import UpdateOne
 
 from domain.audiences import members_query
@@ -121,6 +121,7 @@ ODD: list[dict[str, Any]] = [
     },
     {"account": "default", "normal": {"role": ["customer"], "score": "x", "tags": 3}, "groups": "x"},
     {"_id": 7, "account": "default", "normal": {"role": "customer"}},
+    {"account": "default", "normal": {"role": Code("x")}},
 ]
 
 
@@ -135,6 +136,8 @@ async def test_documents_of_odd_shapes_stop_nobody(world: World) -> None:
                 await contacts.update_one({"_id": made.inserted_id}, {"$set": {"normal.role": "customer"}})
             await contacts.replace_one({"_id": made.inserted_id}, dict(odd))
             await contacts.delete_one({"_id": made.inserted_id})
+        await world.database["fences"].insert_one({"_id": "odd", "number": "x"})
+        await world.database["definitions"].insert_one({"account": "default", "revision": 10**6})
         contact = await world.contact(role="customer")
         await world.account.groups.add(group, ids=[contact])
         assert (await check_against_the_query(world, segment, set()))[-1].contact == contact
