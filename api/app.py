@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 from starlette.applications import Starlette
@@ -25,7 +26,7 @@ from api.errors import masked
 from api.graphql_view import GraphQLView
 from api.identity import Caller, Callers
 from api.schema import schema
-from api.settings import Settings
+from api.settings import Settings, variable
 from api.sockets import Sockets
 from domain.accounts import DEFAULT_ACCOUNT, Accounts
 from domain.errors import StartupError
@@ -38,6 +39,7 @@ from domain.store.store import Store, open_store
 log = structlog.get_logger(__name__)
 
 PROBE_SECONDS = 2.0
+CONNECT_SECONDS = 15.0
 CLOSE_SECONDS = 2.0
 STOP_SECONDS = 15.0
 """For the engine to write what it has found; what is not written then is found again at the next start."""
@@ -88,7 +90,7 @@ async def running(settings: Settings, callers: Callers) -> AsyncIterator[Shoal]:
         engine = Engine(store, bus.publish)
         shoal = Shoal(store=store, hub=hub, accounts=accounts, engine=engine, callers=callers)
         await stack.enter_async_context(_part("bus", bus.work(), shoal))
-        await bus.wait_connected()
+        await _connected(bus, settings.bus)
         await stack.enter_async_context(_part("engine", engine.work(), shoal, stop=engine.stop))
         if database is not None:
             await stack.enter_async_context(_part("database", _watched(database, shoal), shoal))
@@ -103,13 +105,25 @@ async def _watched(database: embedded.EmbeddedDatabase, shoal: Shoal) -> str:
     return how
 
 
+async def _connected(bus: Bus, url: str) -> None:
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            await bus.wait_connected()
+    except TimeoutError:
+        shown = urlsplit(url)
+        raise StartupError(
+            f"{variable('bus')}: nothing answers at {shown.scheme}://{shown.hostname}:{shown.port}. Start it, or name another."
+        ) from None
+
+
 async def _opened(stack: AsyncExitStack, uri: str, name: str) -> Store:
     try:
         client = connect(uri)
         stack.push_async_callback(_briefly, client.close)
         return await open_store(open_database(client, name))
     except DatabaseError as error:
-        raise StartupError(f"The database cannot be used: {error}") from error
+        reason = str(error).partition(", Timeout:")[0]
+        raise StartupError(f"{variable('mongodb_uri')}: the database cannot be used: {reason}") from error
 
 
 async def _briefly(close: Callable[[], Awaitable[None]]) -> None:

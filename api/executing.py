@@ -52,7 +52,9 @@ class Schema(strawberry.Schema):
             context_value=None if context_value is None else context_value.context(),
             root_value=root_value,
             operation_name=operation_name,
-            allowed_operation_types=allowed_operation_types,
+            # One answer to one request: subscriptions go over a websocket.
+            allowed_operation_types=set(allowed_operation_types or OperationType)
+            - {OperationType.SUBSCRIPTION},
             operation_extensions=operation_extensions,
         )
         _present(result)

@@ -211,3 +211,11 @@ async def test_so_many_requests_are_answered_at_one_time_and_no_more(
     assert response.json()["errors"][0]["extensions"]["code"] == "LIMIT_EXCEEDED"
     monkeypatch.undo()
     assert await client.data("{ __typename }") == "Query"
+
+
+async def test_a_subscription_is_told_to_go_over_a_websocket(client: Client) -> None:
+    segment = await client.segment("No email", "email is empty")
+    answer = await client.ask("subscription ($id: ID!) { audienceSize(audience: $id) { size } }", id=segment)
+    (error,) = answer["errors"]
+    assert error["extensions"]["code"] == "INVALID_REQUEST"
+    assert "subscriptions" in error["message"]
