@@ -122,7 +122,7 @@ async def _opened(stack: AsyncExitStack, uri: str, name: str) -> Store:
         stack.push_async_callback(_briefly, client.close)
         return await open_store(open_database(client, name))
     except DatabaseError as error:
-        reason = str(error).partition(", Timeout:")[0]
+        reason = str(error).partition(" (configured timeouts")[0]
         raise StartupError(f"{variable('mongodb_uri')}: the database cannot be used: {reason}") from error
 
 

@@ -271,11 +271,18 @@ class Run:
             for catalogue in self._catalogues.values()
             for audience in catalogue.audiences()
         ]
-        known = await self._store.log.newest_of([audience.id for _, audience in audiences])
+        known = await self._store.log.newest_of_all()
         self._position = positions.of_definition(event["clusterTime"])
         for account, audience in audiences:
             kind = EntryKind.RESET if audience.id in known else EntryKind.OPENED
             self._read(account, audience, event, kind)
+        present = {audience.id for _, audience in audiences}
+        for identifier, newest in known.items():
+            if identifier not in present and newest.kind is not EntryKind.ENDED:
+                # Deleted in the part of the stream that is lost.
+                self._sizes[identifier] = newest.size
+                ended = Occurrence(position=self._position, kind=EntryKind.ENDED, at=moment_of(event))
+                await self._happen(newest.account, identifier, ended)
         await self._begin()
 
     def _read(

@@ -175,9 +175,16 @@ class MembershipLog:
 
     async def newest_of(self, audiences: Sequence[ObjectId]) -> dict[ObjectId, LogEntry]:
         """The newest entry of each audience, in one command."""
+        return await self._newest([{"$match": {"audience": {"$in": list(audiences)}}}])
+
+    async def newest_of_all(self) -> dict[ObjectId, LogEntry]:
+        """The newest entry of every audience of every account, ended ones included. Cost: one index scan of the log."""
+        return await self._newest([])
+
+    async def _newest(self, stages: list[Document]) -> dict[ObjectId, LogEntry]:
         cursor = await self._collection.aggregate(
             [
-                {"$match": {"audience": {"$in": list(audiences)}}},
+                *stages,
                 {"$sort": {"audience": -1, "position": -1}},
                 {"$group": {"_id": "$audience", "newest": {"$first": "$$ROOT"}}},
             ]

@@ -373,6 +373,22 @@ async def test_a_history_lost_while_serving_is_answered_once_and_everything_goes
     await watcher.stop()
 
 
+async def test_an_audience_deleted_while_history_was_lost_ends_all_the_same(
+    world: World, watched: Callable[[ObjectId], Watched]
+) -> None:
+    async with world.engine():
+        segment = await world.segment("Customers", CUSTOMERS)
+        watcher = watched(segment)
+        await watcher.until(1)
+    await world.account.segments.delete(segment)
+    await world.database["checkpoints"].delete_many({})
+    async with world.engine():
+        ended = (await watcher.until(2))[1]
+        assert isinstance(ended, LogEntry)
+        assert ended.kind is EntryKind.ENDED
+    await watcher.stop()
+
+
 async def test_what_is_asked_before_an_engine_follows_the_stream_is_answered_when_it_does(
     world: World,
 ) -> None:
