@@ -34,7 +34,7 @@ class Account:
         self.contacts = Contacts(contacts, self.definitions)
         self.groups = Groups(contacts, self.definitions, self.sweeper)
         self.segments = Segments(store, self.definitions)
-        self.feed = Feed(name, store.log, hub, freshness)
+        self.feed = Feed(name, store.log.of(name), hub, freshness)
         self.outcomes = Outcomes(store.outcomes(name))
 
 

@@ -22,9 +22,16 @@ class Rounds:
         """Return when a round that began after this call has ended. Raises what it raised."""
         if self._next is None:
             self._next = asyncio.create_task(self._round())
+            self._next.add_done_callback(_look_at)
         await asyncio.shield(self._next)
 
     async def _round(self) -> None:
         async with self._busy:
             self._next = None
             await self._work()
+
+
+def _look_at(task: asyncio.Task[None]) -> None:
+    """Whoever joined is told what a round raised; where all of them have given up, nobody is left to be."""
+    if not task.cancelled():
+        task.exception()

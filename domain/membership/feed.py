@@ -22,7 +22,7 @@ from domain.errors import FeedWasReset, NotFound, Unavailable
 from domain.membership.freshness import Freshness
 from domain.membership.hub import Attachment, Hub
 from domain.membership.position import BEGINNING, Position
-from domain.store.log import MOVES, EntryKind, LogEntry, MembershipLog
+from domain.store.log import MOVES, AccountLog, EntryKind, LogEntry
 
 BURST = 100
 OPENING_TIMEOUT_SECONDS = 60.0
@@ -63,7 +63,7 @@ class Size:
 class Feed:
     """The feeds of all audiences, for one account."""
 
-    def __init__(self, account: str, log: MembershipLog, hub: Hub, freshness: Freshness) -> None:
+    def __init__(self, account: str, log: AccountLog, hub: Hub, freshness: Freshness) -> None:
         self._account = account
         self._log = log
         self._hub = hub
@@ -83,25 +83,40 @@ class Feed:
     async def _sizes_here(self, audiences: Sequence[ObjectId]) -> dict[ObjectId, Size]:
         try:
             async with asyncio.timeout(OPENING_TIMEOUT_SECONDS):
-                await self._hub.until(
-                    lambda: (
-                        self._hub.is_complete()
-                        and not any(self._hub.is_held(audience) for audience in audiences)
-                    )
-                )
+                await self._settled(audiences)
         except TimeoutError:
             raise Unavailable("The members are still being counted. Try again in a minute.") from None
-        unknown = [audience for audience in audiences if self._hub.latest(audience) is None]
-        if unknown:
-            for entry in (await self._log.newest_of(unknown)).values():
-                self._hub.learn(entry)
         sizes = {}
         for audience in audiences:
-            latest = self._hub.latest(audience)
-            if latest is not None and latest.account == self._account:
+            latest = self._latest(audience)
+            if latest is not None:
                 position = max(self._hub.position_of(audience), Position(latest.position))
                 sizes[audience] = Size(latest.size, position, latest.at)
         return sizes
+
+    async def _settled(self, audiences: Sequence[ObjectId]) -> None:
+        """Wait until no edit of these audiences is under way and the hub knows the newest entry of each."""
+        while True:
+            await self._hub.until(
+                lambda: (
+                    self._hub.is_complete() and not any(self._hub.is_held(audience) for audience in audiences)
+                )
+            )
+            unknown = [audience for audience in audiences if self._hub.latest(audience) is None]
+            if not unknown:
+                return
+            era = self._hub.era
+            found = await self._log.newest_of(unknown)
+            if self._hub.era == era:
+                # Else the hub began anew during the read, and what was read may be older than what it missed.
+                for entry in found.values():
+                    self._hub.learn(entry)
+                return
+
+    def _latest(self, audience: ObjectId) -> LogEntry | None:
+        """The newest entry that the hub knows; the hub serves all accounts, so it is here that a foreign one is none."""
+        latest = self._hub.latest(audience)
+        return latest if latest is not None and latest.account == self._account else None
 
     async def watch_size(self, audience: ObjectId, at_most_every: float) -> AsyncGenerator[Size, None]:
         """The size at once, and then whenever it changed, at most once in so many seconds; ends with the audience."""
@@ -121,14 +136,17 @@ class Feed:
                     self._hub.detach(attachment)
                     attachment, _ = self._hub.attach(audience, LATEST)
                 size = (await self._sizes_here([audience])).get(audience)
-                latest = self._hub.latest(audience)
-                if size is None or (latest is not None and latest.kind is EntryKind.ENDED):
+                if size is None or self._has_ended(audience):
                     return
                 if size.size != told.size:
                     told = size
                     yield size
         finally:
             self._hub.detach(attachment)
+
+    def _has_ended(self, audience: ObjectId) -> bool:
+        latest = self._latest(audience)
+        return latest is not None and latest.kind is EntryKind.ENDED
 
     # ---- events ----------------------------------------------------------------------------------------------------
 
@@ -157,19 +175,18 @@ class Feed:
     async def _first(self, audience: ObjectId, after: Position | None) -> Started | Reset:
         if after is None:
             size = (await self._sizes_here([audience])).get(audience)
-            latest = self._hub.latest(audience)
-            if size is None or (latest is not None and latest.kind is EntryKind.ENDED):
+            if size is None or self._has_ended(audience):
                 raise _no_audience()
             return Started(size.position, size.size)
         await self._hub.until_logged()
         then = await self._log.newest(audience, upto=after)
         if then is not None and then.kind is EntryKind.ENDED:
             raise _no_audience()
-        if then is not None and then.account == self._account:
+        if then is not None:
             reset = await self._log.last_reset(audience, after=after)
             if reset is not None:
                 return Reset(Position(reset.position), reset.size, reset.because or "")
-            if after <= max(self._hub.position, Position(then.position)):
+            if after <= max(self._hub.furthest, Position(then.position)):
                 return Started(after, then.size)
         size = (await self._sizes_here([audience])).get(audience)
         if size is None:
@@ -204,11 +221,11 @@ class Feed:
     ) -> list[LogEntry]:
         """Joins and leaves below `before`, newest first, none older than `since`."""
         await self._freshness.reach_now()
+        await self._hub.until_complete()
         await self._hub.until_logged()
-        found = await self._log.read_back(
+        return await self._log.read_back(
             audience, before=before or LATEST, limit=limit, kinds=MOVES, since=since
         )
-        return self._own(found)
 
     async def history_since(self, audience: ObjectId, *, after: Position, limit: int) -> list[LogEntry]:
         """Joins and leaves behind `after`, oldest first, everything counted that was committed before the call.
@@ -230,16 +247,13 @@ class Feed:
                 " audience's `cursor`.",
                 path=("cursor",),
             )
-        return self._own(await self._log.read(audience, after=after, upto=upto, limit=limit, kinds=MOVES))
+        return await self._log.read(audience, after=after, upto=upto, limit=limit, kinds=MOVES)
 
     async def count_history(
         self, audience: ObjectId, *, after: Position = BEGINNING, since: datetime | None = None
     ) -> int:
         """How many joins and leaves the log holds behind `after`, none older than `since`."""
         return await self._log.count(audience, after=after, since=since)
-
-    def _own(self, entries: list[LogEntry]) -> list[LogEntry]:
-        return [entry for entry in entries if entry.account == self._account]
 
 
 async def _live(attachment: Attachment) -> AsyncGenerator[list[LogEntry], None]:

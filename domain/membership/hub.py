@@ -59,7 +59,10 @@ class Hub:
 
     def __init__(self) -> None:
         self.position: Position = positions.BEGINNING
-        self._furthest: Position = positions.BEGINNING
+        self.furthest: Position = positions.BEGINNING
+        """The furthest position told by any run. A new run begins at its checkpoint, behind it."""
+        self.era = 0
+        """Rises whenever what is known here is forgotten and begun anew."""
         self._run: str | None = None
         self._number = 0
         self._logged = 0
@@ -95,6 +98,7 @@ class Hub:
             for attachment in self._attached.get(entry.audience, ()):
                 attachment.offer(entry)
         self.position = progress.position
+        self.furthest = max(self.furthest, progress.position)
         self._held = progress.held
         for writer, number in progress.fences.items():
             self._fences[writer] = max(number, self._fences.get(writer, 0))
@@ -111,7 +115,7 @@ class Hub:
         for attached in self._attached.values():
             for attachment in attached:
                 attachment.end()
-        self._furthest = max(self._furthest, self.position)
+        self.era += 1
         self._run = progress.run
         self._complete_after = progress.number - 1
         self._floor = progress.position
@@ -133,11 +137,6 @@ class Hub:
             self._floor = position
 
     # ---- what watchers ask -----------------------------------------------------------------------------------------
-
-    @property
-    def run(self) -> str | None:
-        """The engine's run that is being told of."""
-        return self._run
 
     def position_of(self, audience: ObjectId) -> Position:
         """Up to where everything of this audience has been told."""
@@ -192,7 +191,7 @@ class Hub:
 
     def is_complete(self) -> bool:
         return (
-            self._run is not None and self._logged >= self._complete_after and self.position >= self._furthest
+            self._run is not None and self._logged >= self._complete_after and self.position >= self.furthest
         )
 
     async def until_logged(self) -> None:

@@ -233,7 +233,7 @@ class Run:
             await self._tell_of(account, audience, happened)
 
     async def _tell_of(self, account: str, audience: ObjectId, happened: Occurrence) -> None:
-        size = await self._size(audience) + _STEP.get(happened.kind, 0)
+        size = await self._size(account, audience) + _STEP.get(happened.kind, 0)
         self._sizes[audience] = size
         self._entries.append(
             LogEntry(
@@ -252,10 +252,10 @@ class Run:
         if happened.kind is EntryKind.ENDED:
             del self._sizes[audience]
 
-    async def _size(self, audience: ObjectId) -> int:
+    async def _size(self, account: str, audience: ObjectId) -> int:
         size = self._sizes.get(audience)
         if size is None:
-            newest = await self._store.log.newest(audience, upto=self._start)
+            newest = await self._store.log.of(account).newest(audience, upto=self._start)
             if newest is None:
                 raise HistoryLost(f"the log holds no opening of audience {audience}")
             size = newest.size

@@ -2,7 +2,7 @@
 
 Owns what must exist before the first request. Making what is there already is free; an index of the same name and another
 shape is an error that stops the start, never a silent difference. Contact queries always begin with the account, so
-every index on contacts does, too.
+every index does, too.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ INDEXES = (
     ),
     Index(
         collection=CHANGES,
-        keys=(("audience", 1), ("position", 1)),
+        keys=(("account", 1), ("audience", 1), ("position", 1)),
         serves="the log of one audience from a cursor on, its history into the past, its newest entry",
     ),
     Index(

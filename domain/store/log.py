@@ -12,14 +12,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 from bson import ObjectId
 from pymongo.errors import BulkWriteError
 
 from domain.store.client import Database, Document
 from domain.store.indexes import CHANGES
-from domain.store.scope import DUPLICATE
+from domain.store.scope import DUPLICATE, Scoped
 
 MAX_INSERTS = 500
 
@@ -101,10 +100,13 @@ def read_entry(document: Document) -> LogEntry:
 
 
 class MembershipLog:
-    """The log of all audiences. Audience identifiers are global; callers look theirs up in their account first."""
+    """The log of all audiences, for the engine. Callers read the part of their account: `AccountLog`."""
 
     def __init__(self, database: Database) -> None:
         self._collection = database[CHANGES]
+
+    def of(self, account: str) -> AccountLog:
+        return AccountLog(Scoped(self._collection, account))
 
     async def write(self, entries: Sequence[LogEntry]) -> None:
         """Store entries; those that are there already stay as they are."""
@@ -117,11 +119,30 @@ class MembershipLog:
                 if not failures or any(failure["code"] != DUPLICATE for failure in failures):
                     raise
 
+    async def newest_of_all(self) -> dict[ObjectId, LogEntry]:
+        """The newest entry of every audience of every account, ended ones included. Cost: one index scan of the log."""
+        cursor = await self._collection.aggregate(NEWEST)
+        return {document["_id"]: read_entry(document["newest"]) async for document in cursor}
+
+
+NEWEST: list[Document] = [
+    {"$sort": {"account": -1, "audience": -1, "position": -1}},
+    {"$group": {"_id": "$audience", "newest": {"$first": "$$ROOT"}}},
+]
+
+
+class AccountLog:
+    """The log of one account's audiences. What is asked of another's is not there."""
+
+    def __init__(self, collection: Scoped) -> None:
+        self._collection = collection
+
     async def read(
         self, audience: ObjectId, *, after: str, upto: str, limit: int, kinds: Iterable[EntryKind] = EntryKind
     ) -> list[LogEntry]:
         """Entries in (after, upto], oldest first."""
-        return await self._read(audience, {"$gt": after, "$lte": upto}, direction=1, limit=limit, kinds=kinds)
+        query = _query(audience, {"$gt": after, "$lte": upto}, kinds)
+        return _read(await self._collection.find(query, sort=[("position", 1)], limit=limit))
 
     async def read_back(
         self,
@@ -133,68 +154,44 @@ class MembershipLog:
         since: datetime | None = None,
     ) -> list[LogEntry]:
         """Entries below `before`, newest first, none older than `since`."""
-        return await self._read(
-            audience, {"$lt": before}, direction=-1, limit=limit, kinds=kinds, since=since
-        )
-
-    async def _read(
-        self,
-        audience: ObjectId,
-        position: dict[str, str],
-        *,
-        direction: int,
-        limit: int,
-        kinds: Iterable[EntryKind],
-        since: datetime | None = None,
-    ) -> list[LogEntry]:
-        query: dict[str, Any] = {"audience": audience, "position": position}
-        if set(kinds) != set(EntryKind):
-            query["kind"] = {"$in": [kind.value for kind in kinds]}
-        if since is not None:
-            query["at"] = {"$gte": since}
-        cursor = self._collection.find(query, sort=[("position", direction)], limit=limit)
-        return [read_entry(document) for document in await cursor.to_list()]
+        query = _query(audience, {"$lt": before}, kinds, since)
+        return _read(await self._collection.find(query, sort=[("position", -1)], limit=limit))
 
     async def count(self, audience: ObjectId, *, after: str = "", since: datetime | None = None) -> int:
         """How many joins and leaves stand behind `after`, none older than `since`. Cost: one index scan over them."""
-        query: dict[str, Any] = {
-            "audience": audience,
-            "position": {"$gt": after},
-            "kind": {"$in": [kind.value for kind in MOVES]},
-        }
-        if since is not None:
-            query["at"] = {"$gte": since}
-        return await self._collection.count_documents(query)
+        return await self._collection.count(_query(audience, {"$gt": after}, MOVES, since))
 
     async def newest(self, audience: ObjectId, *, upto: str) -> LogEntry | None:
         """The newest entry at or before `upto`: its size is the audience's size there."""
-        document = await self._collection.find_one(
-            {"audience": audience, "position": {"$lte": upto}}, sort=[("position", -1)]
-        )
-        return None if document is None else read_entry(document)
+        return await self._last(_query(audience, {"$lte": upto}))
 
     async def newest_of(self, audiences: Sequence[ObjectId]) -> dict[ObjectId, LogEntry]:
         """The newest entry of each audience, in one command."""
-        return await self._newest([{"$match": {"audience": {"$in": list(audiences)}}}])
-
-    async def newest_of_all(self) -> dict[ObjectId, LogEntry]:
-        """The newest entry of every audience of every account, ended ones included. Cost: one index scan of the log."""
-        return await self._newest([])
-
-    async def _newest(self, stages: list[Document]) -> dict[ObjectId, LogEntry]:
-        cursor = await self._collection.aggregate(
-            [
-                *stages,
-                {"$sort": {"audience": -1, "position": -1}},
-                {"$group": {"_id": "$audience", "newest": {"$first": "$$ROOT"}}},
-            ]
-        )
-        return {document["_id"]: read_entry(document["newest"]) async for document in cursor}
+        found = await self._collection.union([({"audience": {"$in": list(audiences)}}, NEWEST)])
+        return {document["_id"]: read_entry(document["newest"]) for document in found}
 
     async def last_reset(self, audience: ObjectId, *, after: str) -> LogEntry | None:
         """The newest reset behind `after`: between the two the log cannot tell what happened."""
-        document = await self._collection.find_one(
-            {"audience": audience, "position": {"$gt": after}, "kind": EntryKind.RESET.value},
-            sort=[("position", -1)],
-        )
+        return await self._last(_query(audience, {"$gt": after}, (EntryKind.RESET,)))
+
+    async def _last(self, query: Document) -> LogEntry | None:
+        document = await self._collection.find_one(query, sort=[("position", -1)])
         return None if document is None else read_entry(document)
+
+
+def _query(
+    audience: ObjectId,
+    position: dict[str, str],
+    kinds: Iterable[EntryKind] = EntryKind,
+    since: datetime | None = None,
+) -> Document:
+    query: Document = {"audience": audience, "position": position}
+    if set(kinds) != set(EntryKind):
+        query["kind"] = {"$in": [kind.value for kind in kinds]}
+    if since is not None:
+        query["at"] = {"$gte": since}
+    return query
+
+
+def _read(documents: Iterable[Document]) -> list[LogEntry]:
+    return [read_entry(document) for document in documents]

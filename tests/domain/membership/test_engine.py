@@ -20,7 +20,7 @@ async def logged(world: World, audience: ObjectId) -> list[LogEntry]:
     """What the log holds of an audience, once everything so far is in it."""
     await world.size(audience)
     await world.hub.until_logged()
-    return await world.store.log.read(audience, after="", upto="~", limit=100_000)
+    return await world.store.log.of("default").read(audience, after="", upto="~", limit=100_000)
 
 
 async def members(world: World, audience: ObjectId) -> set[ObjectId]:
@@ -165,7 +165,7 @@ async def test_a_deleted_segment_ends_and_nobody_is_told_to_have_left(world: Wor
         other = await world.segment("Others", "role is empty")
         await world.size(other)
         await world.hub.until_logged()
-        entries = await world.store.log.read(segment, after="", upto="~", limit=100)
+        entries = await world.store.log.of("default").read(segment, after="", upto="~", limit=100)
     assert [entry.kind for entry in entries] == [EntryKind.OPENED, EntryKind.JOINED, EntryKind.ENDED]
 
 
@@ -179,7 +179,7 @@ async def test_a_deleted_group_ends_and_its_contacts_are_stripped_of_it_in_silen
         other = await world.segment("Others", "role is empty")
         await world.size(other)
         await world.hub.until_logged()
-        entries = await world.store.log.read(group, after="", upto="~", limit=100)
+        entries = await world.store.log.of("default").read(group, after="", upto="~", limit=100)
     assert [entry.kind for entry in entries] == [EntryKind.OPENED, EntryKind.JOINED, EntryKind.ENDED]
     found = await world.account.contacts.get(contact)
     assert found is not None

@@ -1,6 +1,7 @@
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ async def moved(world: World, segment: ObjectId, count: int) -> list[LogEntry]:
         await world.contact(role="customer")
     await world.size(segment)
     await world.hub.until_logged()
-    entries = await world.store.log.read(segment, after="", upto="~", limit=10_000)
+    entries = await world.store.log.of("default").read(segment, after="", upto="~", limit=10_000)
     return [entry for entry in entries if entry.kind is EntryKind.JOINED]
 
 
@@ -131,7 +132,31 @@ async def test_an_audience_of_another_account_is_not_found(world: World) -> None
                     await anext(events)
         assert await stranger.sizes([segment]) == {}
         assert await stranger.history(segment, before=None, since=None, limit=10) == []
-        assert await stranger.history_since(segment, after=Position(entry.position), limit=10) == []
+        assert await stranger.count_history(segment) == 0
+        with pytest.raises(FeedWasReset):
+            await stranger.history_since(segment, after=Position(entry.position), limit=10)
+
+
+async def test_a_size_read_while_the_hub_begins_anew_is_not_remembered(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.engine():
+        segment = await world.segment("Customers", CUSTOMERS)
+        (entry,) = await moved(world, segment, 1)
+        older = replace(entry, size=77)
+        log = world.account.feed._log
+        newest_of = log.newest_of
+
+        async def interrupted(audiences: Sequence[ObjectId]) -> dict[ObjectId, LogEntry]:
+            monkeypatch.setattr(log, "newest_of", newest_of)
+            world.hub.receive(replace(world.told[-1], number=world.told[-1].number + 5, entries=()))
+            world.hub.receive(replace(world.told[-1], run="another", number=1, entries=()))
+            return dict.fromkeys(audiences, older)
+
+        forget(world)
+        world.hub.receive(replace(world.told[-1], number=world.told[-1].number))
+        monkeypatch.setattr(log, "newest_of", interrupted)
+        assert await world.size(segment) == 1
 
 
 async def test_history_reads_newest_first_and_from_a_cursor_on_oldest_first(world: World) -> None:
@@ -202,7 +227,7 @@ async def test_a_watcher_that_goes_leaves_nothing_running(
         assert watching() == set()
 
 
-async def test_ten_thousand_entries_are_counted_once(world: World) -> None:
+async def test_members_that_were_there_before_a_segment_are_counted(world: World) -> None:
     documents: list[dict[str, Any]] = [
         {"_id": ObjectId(), "account": "default", "normal": {"role": "customer"}} for _ in range(1000)
     ]
