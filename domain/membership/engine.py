@@ -13,7 +13,8 @@ from contextlib import suppress
 import structlog
 
 from domain.membership.changes import MissingPreImage
-from domain.membership.run import Publish, Run
+from domain.membership.run import Run
+from domain.membership.telling import Publish
 from domain.store.client import DatabaseError
 from domain.store.store import Store
 from domain.store.stream import HistoryLost

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 
 from bson import ObjectId
@@ -25,9 +25,9 @@ from domain.audiences import Audience, difference, is_member, members_query
 from domain.catalogue import Catalogue, Effect, Ended, Opened, Redefined
 from domain.membership import position as positions
 from domain.membership.changes import moment_of, transitions
-from domain.membership.messages import Progress
 from domain.membership.position import Position
 from domain.membership.readings import IdList, Occurrence, Reading
+from domain.membership.telling import Publish, Teller
 from domain.membership.writer import LogWriter, Output
 from domain.store.checkpoint import Checkpoint
 from domain.store.client import Document
@@ -43,8 +43,6 @@ HEARTBEAT_SECONDS = 1.0
 IDLE_CHECKPOINT_SECONDS = 10.0
 READINGS_AT_ONCE = 2
 
-Publish = Callable[[Progress], Awaitable[None]]
-
 _STEP = {EntryKind.JOINED: 1, EntryKind.LEFT: -1}
 
 
@@ -53,18 +51,10 @@ class Run:
 
     def __init__(self, store: Store, publish: Publish, stopping: asyncio.Event, begun: asyncio.Event) -> None:
         self._store = store
-        self._publish = publish
+        self._teller = Teller(publish)
         self._stopping = stopping
         self._begun = begun
         self.came_along = False
-
-        self._name = str(ObjectId())
-        self._number = 0
-        self._last_with_entries = 0
-        self._telling = asyncio.Lock()
-        self._told_at = 0.0
-        self._told_position = positions.BEGINNING
-        self._told_held: dict[ObjectId, Position] = {}
 
         self._fences = store.fences()
         self._own_fence = 0
@@ -94,7 +84,7 @@ class Run:
             self._reached = checkpoint
             self._start = self._position = Position(checkpoint.position)
             await self._load_definitions(dict(checkpoint.revisions))
-        self._writer = LogWriter(self._store.log, self._store.checkpoints, self._tell_written)
+        self._writer = LogWriter(self._store.log, self._store.checkpoints, self._teller.wrote)
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             tasks.create_task(self._writer.work())
@@ -118,7 +108,7 @@ class Run:
     async def _begin(self) -> None:
         self.came_along = True
         self._settle()
-        await self._tell((), {})
+        await self._teller.tell()
         self._begun.set()
 
     async def _load_definitions(self, revisions: dict[str, int] | None) -> None:
@@ -140,15 +130,15 @@ class Run:
         self._reached = Checkpoint(token=batch.token, position=self._position, revisions=self._revisions)
         entries, self._entries = tuple(self._entries), []
         self._settle()
-        now = time.monotonic()
-        if entries or fences or now - self._told_at >= HEARTBEAT_SECONDS:
-            await self._tell(entries, fences)
+        if entries or fences or self._teller.silent_for() >= HEARTBEAT_SECONDS:
+            await self._teller.tell(entries, fences)
         # A reading may end in a quiet batch: its fence can come out of the stream before its write is acknowledged.
+        now = time.monotonic()
         if entries or batch.moments or now - self._idle_saved_at >= IDLE_CHECKPOINT_SECONDS:
             self._idle_saved_at = now
             await self._writer.put(
                 Output(
-                    number=self._number,
+                    number=self._teller.number,
                     entries=entries,
                     checkpoint=self._restart_from(),
                 )
@@ -354,32 +344,10 @@ class Run:
 
     def _settle(self) -> None:
         """What has been found up to here is complete and may be told."""
-        self._told_position = self._position
-        self._told_held = {
-            audience: positions.just_before(readings[0].position)
-            for audience, readings in self._readings.items()
-        }
-
-    async def _tell_written(self) -> None:
-        await self._tell((), {})
-
-    async def _tell(self, entries: tuple[LogEntry, ...], fences: dict[str, int]) -> None:
-        """Publish, in the order of numbers. What is told need not be written yet: working it through again tells the same."""
-        async with self._telling:
-            self._number += 1
-            if entries:
-                self._last_with_entries = self._number
-            written = self._writer.logged
-            logged = self._number if written >= self._last_with_entries else written
-            self._told_at = time.monotonic()
-            await self._publish(
-                Progress(
-                    run=self._name,
-                    number=self._number,
-                    position=self._told_position,
-                    logged=logged,
-                    entries=entries,
-                    fences=fences,
-                    held=self._told_held,
-                )
-            )
+        self._teller.settle(
+            self._position,
+            {
+                audience: positions.just_before(readings[0].position)
+                for audience, readings in self._readings.items()
+            },
+        )

@@ -32,13 +32,13 @@ class Output:
 
 
 class LogWriter:
-    """Writes outputs in their order. `logged` is the number of the last that is written."""
+    """Writes outputs in their order. `on_written` is told the number of the last that is in the log."""
 
     def __init__(
         self,
         log: MembershipLog,
         checkpoints: Checkpoints,
-        on_written: Callable[[], Awaitable[None]],
+        on_written: Callable[[int], Awaitable[None]],
     ) -> None:
         self._log = log
         self._checkpoints = checkpoints
@@ -46,7 +46,6 @@ class LogWriter:
         self._queue: asyncio.Queue[Output | None] = asyncio.Queue(MAX_WAITING_BATCHES)
         self._unsaved: Checkpoint | None = None
         self._saved_at = 0.0
-        self.logged = 0
 
     async def put(self, output: Output) -> None:
         """Hand over an output; waits while too many are waiting."""
@@ -65,9 +64,7 @@ class LogWriter:
             if entries:
                 await self._log.write(entries)
             if outputs:
-                self.logged = outputs[-1].number
-                if entries and self._queue.empty():
-                    await self._on_written()
+                await self._on_written(outputs[-1].number)
             for output in outputs:
                 self._unsaved = output.checkpoint or self._unsaved
             await self._save(now=not open_)

@@ -1,0 +1,71 @@
+"""Telling: what the engine says over the bus, in numbered messages of one run.
+
+Owns the numbers, and what each message may claim: a position only once everything up to it has been found and said, and
+which messages the log holds by now. Held by `tests/domain/membership/test_engine.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+
+from bson import ObjectId
+
+from domain.membership import position as positions
+from domain.membership.messages import Progress
+from domain.membership.position import Position
+from domain.store.log import LogEntry
+
+Publish = Callable[[Progress], Awaitable[None]]
+
+
+class Teller:
+    """Made once for a run. `number` is that of the last message."""
+
+    def __init__(self, publish: Publish) -> None:
+        self._publish = publish
+        self._run = str(ObjectId())
+        self.number = 0
+        self._number_with_entries = 0
+        self._logged = 0
+        self._said_logged = 0
+        self._position = positions.BEGINNING
+        self._held: Mapping[ObjectId, Position] = {}
+        self._at = 0.0
+        self._telling = asyncio.Lock()
+
+    def settle(self, position: Position, held: Mapping[ObjectId, Position]) -> None:
+        """Everything up to `position` is among what is told from here on, but for the audiences that are held."""
+        self._position = position
+        self._held = held
+
+    def silent_for(self) -> float:
+        """Seconds since the last message."""
+        return time.monotonic() - self._at
+
+    async def wrote(self, number: int) -> None:
+        """The log holds the messages up to this number. Said at once when that is all of them."""
+        self._logged = number
+        if self._said_logged < self._number_with_entries <= number:
+            await self.tell()
+
+    async def tell(self, entries: tuple[LogEntry, ...] = (), fences: Mapping[str, int] | None = None) -> None:
+        """Publish, in the order of numbers. What is told need not be written yet: working it through again tells the same."""
+        async with self._telling:
+            self.number += 1
+            if entries:
+                self._number_with_entries = self.number
+            self._said_logged = self.number if self._logged >= self._number_with_entries else self._logged
+            self._at = time.monotonic()
+            await self._publish(
+                Progress(
+                    run=self._run,
+                    number=self.number,
+                    position=self._position,
+                    logged=self._said_logged,
+                    entries=entries,
+                    fences=fences or {},
+                    held=self._held,
+                )
+            )
