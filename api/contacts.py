@@ -25,8 +25,9 @@ from api.mutations import CLIENT_MUTATION_ID, Given, Payload, once
 from api.segments import Segment, to_segment
 from api.values import AttributeValue
 from domain.catalogue import Catalogue
-from domain.contacts import MAX_AT_ONCE, Row, checked_key, read_attributes
-from domain.contacts import Contact as StoredContact
+from domain.contact import Contact as StoredContact
+from domain.contact import checked_key, read_attributes
+from domain.contacts import MAX_AT_ONCE, Row
 from domain.contacts import Outcome as StoredOutcome
 from domain.errors import LimitExceeded, NotFound, ShoalError
 from domain.store.log import Reason

@@ -16,7 +16,7 @@ from api.identity import Caller
 from api.loaders import Loaders
 from domain.accounts import Account, Accounts
 from domain.catalogue import Catalogue
-from domain.contacts import Contact
+from domain.contact import Contact
 from domain.errors import LimitExceeded, Unauthenticated
 
 MAX_LISTED = 100_000

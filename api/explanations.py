@@ -10,7 +10,7 @@ from api.rules import Condition
 from api.values import AttributeValue
 from domain.audiences import Audience, Segment, is_member
 from domain.catalogue import Catalogue
-from domain.contacts import Contact
+from domain.contact import Contact
 from domain.rules import explain as explaining
 from domain.rules.tree import Condition as StoredCondition
 

@@ -15,7 +15,7 @@ from strawberry.dataloader import DataLoader
 
 from domain.accounts import Account
 from domain.audiences import Audience, members_query
-from domain.contacts import Contact
+from domain.contact import Contact
 from domain.membership.feed import Size
 
 # Parts of one command. More audiences than one page holds come in several commands.

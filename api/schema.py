@@ -42,10 +42,10 @@ from api.values import ATTRIBUTE_VALUE, AttributeValue
 from api.watching import Subscription
 from domain.audiences import Group as StoredGroup
 from domain.audiences import Segment as StoredSegment
-from domain.contacts import search_query
 from domain.errors import InvalidValue
 from domain.fields import fold
 from domain.rules.query import to_query
+from domain.searching import search_query
 
 
 @strawberry.type(

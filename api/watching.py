@@ -23,7 +23,7 @@ from api.groups import to_group
 from api.ids import AUDIENCES, Kind, require_id, to_id
 from api.segments import to_segment
 from domain.audiences import Group as StoredGroup
-from domain.contacts import Contact as StoredContact
+from domain.contact import Contact as StoredContact
 from domain.errors import InvalidValue, NotFound
 from domain.membership.feed import FeedEvent, Reset, Size, Started
 from domain.store.log import EntryKind, LogEntry

@@ -14,6 +14,7 @@ from bson import ObjectId
 
 from domain.audiences import Group
 from domain.catalogue import Catalogue, group_body
+from domain.contact import cause
 from domain.contacts import MAX_AT_ONCE
 from domain.definitions import Definitions, Draft, checked_description, checked_name
 from domain.errors import LimitExceeded, NotFound, ShoalError, TooManyGroups
@@ -111,7 +112,7 @@ class Groups:
             updates=[
                 (
                     {"_id": contact, "groups": {"$ne": identifier}, room: {"$exists": False}},
-                    {"$push": {"groups": identifier}, "$set": {"written": _edited()}},
+                    {"$push": {"groups": identifier}, "$set": cause(Reason.GROUP_EDITED)},
                 )
                 for contact in contacts
             ]
@@ -142,7 +143,7 @@ class Groups:
             updates=[
                 (
                     {"_id": contact, "groups": identifier},
-                    {"$pull": {"groups": identifier}, "$set": {"written": _edited()}},
+                    {"$pull": {"groups": identifier}, "$set": cause(Reason.GROUP_EDITED)},
                 )
                 for contact in contacts
             ]
@@ -188,10 +189,6 @@ def require_group(catalogue: Catalogue, identifier: ObjectId) -> Group:
     if group is None:
         raise NotFound("There is no such group. It may have been deleted.", path=("id",))
     return group
-
-
-def _edited() -> dict[str, object]:
-    return {"reason": Reason.GROUP_EDITED.value, "nonce": ObjectId()}
 
 
 def _unknown(*path: str | int) -> NotFound:

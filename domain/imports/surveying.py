@@ -10,7 +10,7 @@ from collections.abc import Generator, Mapping
 from itertools import islice
 from pathlib import Path
 
-from domain.contacts import checked_key
+from domain.contact import checked_key
 from domain.errors import InvalidValue, UnreadableFile
 from domain.fields import Field, Settings
 from domain.imports.detection import FileFormat

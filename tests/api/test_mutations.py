@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from domain.contacts import Contact, Contacts
+from domain.contact import Contact
+from domain.contacts import Contacts
 from tests.api.client import Client
 
 ATTRIBUTES = "contact { id key attributes { key value } }"

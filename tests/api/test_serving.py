@@ -21,7 +21,8 @@ from anyio.abc import Process
 
 from api.server import Serving, serving
 from api.settings import Settings
-from domain.contacts import Contact, Contacts
+from domain.contact import Contact
+from domain.contacts import Contacts
 from domain.errors import StartupError
 from domain.membership.engine import Engine
 from domain.store.client import connect

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from domain.contacts import MAX_AT_ONCE, Contact, Outcome, Row, read_attributes
+from domain.contact import Contact, read_attributes
+from domain.contacts import MAX_AT_ONCE, Outcome, Row
 from domain.errors import DuplicateKey, InvalidValue, LimitExceeded, NotFound, UnknownField
 from domain.store.log import Reason
 from tests.domain.conftest import World
