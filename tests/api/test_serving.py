@@ -129,6 +129,30 @@ async def test_a_process_told_to_end_closes_its_sockets_and_ends_well(environmen
         assert [entry["event"] for entry in server.logged] == ["serving", "ending"]
 
 
+async def test_a_client_that_does_not_read_holds_up_no_end(environment: dict[str, str]) -> None:
+    query = """
+    subscription ($audience: ID!) {
+      membershipChanges(audience: $audience) { ... on Move { contact { attributes { value } } } }
+    }
+    """
+    async with process(environment) as server, Client(server.url, KEY) as client:
+        await _ready(server.url)
+        keys = [await client.field(f"Long {number}") for number in range(20)]
+        segment = await client.segment("No email", "email is empty")
+        async with client.socket() as deaf:
+            # More than the buffers between the two hold, on many subscriptions, none of it ever read.
+            for number in range(50):
+                await deaf.subscribe(query, operation=str(number), audience=segment)
+            for _ in range(50):
+                await deaf.receive()
+            deaf.connection.transport.pause_reading()
+            for number in range(3):
+                await client.upsert({f"C{number}-{n}": dict.fromkeys(keys, "x" * 9_000) for n in range(3)})
+            assert await client.size(segment) == 9
+            assert await server.end() == 0
+            deaf.connection.transport.abort()
+
+
 async def _ready(url: str) -> None:
     async with httpx.AsyncClient(trust_env=False) as http:
         with anyio.fail_after(PROCESS_SECONDS):
