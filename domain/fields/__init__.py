@@ -20,6 +20,7 @@ from domain.fields.definitions import (
 )
 from domain.fields.folding import NORMAL_FORM_VERSION, fold
 from domain.fields.normal import Entry, Normal, normalize
+from domain.fields.retyping import reread
 from domain.fields.settings import LeapDay, Settings, Weekday
 
 __all__ = [
@@ -38,4 +39,5 @@ __all__ = [
     "fold",
     "normalize",
     "parse_cell",
+    "reread",
 ]

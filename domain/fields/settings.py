@@ -37,6 +37,35 @@ def _time_zones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
+def _did_you_mean(name: str | None) -> str:
+    return "" if name is None else f" Did you mean {name}?"
+
+
+def _near_zone(name: str) -> str | None:
+    """The zone of this name in other letter case, or the one whose city that is."""
+    wanted = name.strip().lower().replace(" ", "_")
+    known = sorted(_time_zones())
+    cities = [zone for zone in known if zone.lower().rpartition("/")[2] == wanted]
+    same = [zone for zone in known if zone.lower() == wanted]
+    # Many cities stand in the database twice; the continents come first.
+    continental = [zone for zone in cities if zone.partition("/")[0] in _CONTINENTS]
+    return next(iter([*same, *continental, *cities]), None)
+
+
+_CONTINENTS = frozenset(
+    {"Africa", "America", "Antarctica", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific"}
+)
+
+# Codes that people use, and that are none of ISO 3166.
+_OTHER_CODES = {"UK": "GB", "EN": "GB", "USA": "US", "GBR": "GB", "DEU": "DE", "EL": "GR"}
+
+
+def _near_region(name: str) -> str | None:
+    code = name.strip().upper()
+    code = _OTHER_CODES.get(code, code)
+    return code if code in phonenumbers.SUPPORTED_REGIONS else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """`time_zone` decides what a day is, `region` how a phone number without a country code reads."""
@@ -49,12 +78,14 @@ class Settings:
     def __post_init__(self) -> None:
         if self.time_zone not in _time_zones():
             raise InvalidValue(
-                f"“{self.time_zone[:100]}” is no time zone; one of the IANA database is wanted, such as Europe/Berlin.",
+                f"“{self.time_zone[:100]}” is no time zone; one of the IANA database is wanted, such as Europe/Berlin."
+                f"{_did_you_mean(_near_zone(self.time_zone))}",
                 path=("time_zone",),
             )
         if self.region not in phonenumbers.SUPPORTED_REGIONS:
             raise InvalidValue(
-                f"“{self.region[:100]}” is no region; a two-letter country code is wanted, such as US.",
+                f"“{self.region[:100]}” is no region; a two-letter country code is wanted, such as US."
+                f"{_did_you_mean(_near_region(self.region))}",
                 path=("region",),
             )
 

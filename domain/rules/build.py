@@ -1,9 +1,9 @@
 """From untrusted input to a rule: the one place where that happens.
 
 Owns the meaning of what the text form and the GraphQL tree say: which field a condition is about, whether the field's type
-has the operator, and the operands in normal form. Everything behind this trusts its rules and checks nothing again. Refuses by
-`UnknownField`, `InvalidRule`, `InvalidValue` and `LimitExceeded`, each with the path into the input, and, where the input is a
-text, its line and column in the message.
+has the operator, the operands in normal form, and which audiences are referred to. Everything behind this trusts its rules and
+checks nothing again. Refuses by `UnknownField`, `UnknownAudience`, `InvalidRule`, `InvalidValue` and `LimitExceeded`, each with
+the path into the input, and, where the input is a text, its line and column in the message.
 
 Invariant: a rule that was built says the same when it is written as text and built again. Held by
 `tests/domain/rules/test_text.py`.
@@ -18,17 +18,33 @@ from typing import Any, assert_never
 
 from email_validator import EmailNotValidError, validate_email
 
-from domain.errors import InvalidRule, InvalidValue, LimitExceeded, PathPart, ShoalError, UnknownField
+from domain.errors import (
+    InvalidRule,
+    InvalidValue,
+    LimitExceeded,
+    PathPart,
+    ShoalError,
+    UnknownAudience,
+    UnknownField,
+)
 from domain.fields import FieldRegistry, FieldType, Settings, normalize
 from domain.fields.definitions import Field, unknown_field_message
 from domain.fields.normal import normal_text
+from domain.rules.canonical import key_text
+from domain.rules.naming import NOBODY, Audiences, unknown_audience_message
 from domain.rules.operators import Operator, Reads, Shape, operators_of
 from domain.rules.readings import Operand
+from domain.rules.slips import meant
+from domain.rules.spans import month_operand, period_operand, span_operand
 from domain.rules.tree import (
     CREATED,
     UPDATED,
+    AudienceKind,
+    AudienceRef,
     Condition,
     Limits,
+    MemberOf,
+    Quantifier,
     Rule,
     Subject,
     all_of,
@@ -76,6 +92,30 @@ class UnboundCondition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NamedAudience:
+    """An audience by its name."""
+
+    kind: AudienceKind
+    name: str
+    place: Place = Place()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentifiedAudience:
+    """An audience by its identifier; None for one that was unreadable."""
+
+    audience: AudienceRef | None
+    place: Place = Place()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnboundMembership:
+    quantifier: Quantifier
+    audiences: Sequence[NamedAudience | IdentifiedAudience]
+    place: Place = Place()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnboundAll:
     children: Sequence[Unbound]
     place: Place = Place()
@@ -92,12 +132,19 @@ class UnboundNot:
     child: Unbound
 
 
-Unbound = UnboundAll | UnboundAny | UnboundNot | UnboundCondition
+Unbound = UnboundAll | UnboundAny | UnboundNot | UnboundCondition | UnboundMembership
 
 
-def build(unbound: Unbound, fields: FieldRegistry, settings: Settings, limits: Limits) -> Rule:
+def build(
+    unbound: Unbound,
+    fields: FieldRegistry,
+    settings: Settings,
+    limits: Limits,
+    audiences: Audiences = NOBODY,
+) -> Rule:
     """The rule that `unbound` says, within `limits`."""
-    return within(_Binding(fields=fields, settings=settings, limits=limits).rule(unbound, 0), limits)
+    binding = _Binding(fields=fields, settings=settings, limits=limits, audiences=audiences)
+    return within(binding.rule(unbound, 0), limits)
 
 
 _TIMES = {"created": CREATED, "updated": UPDATED}
@@ -110,6 +157,7 @@ class _Binding:
     fields: FieldRegistry
     settings: Settings
     limits: Limits
+    audiences: Audiences
     met: int = 0
 
     def rule(self, unbound: Unbound, depth: int) -> Rule:
@@ -120,6 +168,8 @@ class _Binding:
         match unbound:
             case UnboundCondition():
                 return self.condition(unbound)
+            case UnboundMembership():
+                return self.membership(unbound)
             case UnboundNot(child=child):
                 return negate(self.rule(child, depth + 1))
             case UnboundAll(children=children) | UnboundAny(children=children):
@@ -130,21 +180,60 @@ class _Binding:
             case _:
                 assert_never(unbound)
 
-    def condition(self, unbound: UnboundCondition) -> Condition:
+    def meet(self) -> None:
         self.met += 1
         if self.met > self.limits.conditions:
             raise LimitExceeded(
                 f"A rule has {self.limits.conditions:,} conditions at most; this one has more."
             )
+
+    def membership(self, unbound: UnboundMembership) -> MemberOf:
+        self.meet()
+        given = unbound.audiences
+        if not given:
+            message = "At least one group or segment is wanted; an empty list means nothing."
+            raise _refused(unbound.place, InvalidRule(message))
+        if len(given) > self.limits.operands:
+            message = f"A list has {self.limits.operands:,} groups and segments at most; this one has {len(given):,}."
+            raise _refused(unbound.place, LimitExceeded(message))
+        # One that is said twice is said once, where it was said first.
+        audiences = tuple(dict.fromkeys(map(self.audience, given)))
+        return MemberOf(quantifier=unbound.quantifier, audiences=audiences)
+
+    def audience(self, unbound: NamedAudience | IdentifiedAudience) -> AudienceRef:
+        match unbound:
+            case NamedAudience(kind=kind, name=name):
+                identifier = self.audiences.named(kind, name)
+                if identifier is not None:
+                    return AudienceRef(kind=kind, id=identifier)
+                message = unknown_audience_message(kind, name, self.audiences)
+                sought = name if kind is AudienceKind.SEGMENT else None
+            case IdentifiedAudience(audience=audience):
+                if audience is not None and self.audiences.kind_of(audience.id) is audience.kind:
+                    return audience
+                message, sought = "There is no such group or segment. It may have been deleted.", None
+            case _:
+                assert_never(unbound)
+        raise _refused(unbound.place, UnknownAudience(message, sought=sought))
+
+    def condition(self, unbound: UnboundCondition) -> Condition:
+        self.meet()
         field, subject = self.subject(unbound)
         row = unbound.operator.value
         if subject.type not in row.types:
             those = ", ".join(operator.value.words for operator in operators_of(subject.type))
-            message = f"“{unbound.field}” is of type {subject.type}, which does not have “{row.words}”. It has: {those}."
+            said = f"{key_text(unbound.field)} {row.words}"
+            instead = meant(said, 0, subject.type, len(said))
+            message = (
+                f"“{unbound.field}” is of type {subject.type}, which does not have “{row.words}”."
+                f"{'' if instead is None else f' {instead}'} It has: {those}."
+            )
             raise _refused(unbound.place / "operator", InvalidRule(message))
         if unbound.include_missing is not None and not row.negative:
             message = (
-                f"“{row.words}” never includes missing values; only a negative operator can say which it is."
+                f"“{row.words}” never includes missing values; “or {key_text(unbound.field)} is empty” does."
+                if unbound.include_missing
+                else f"“{row.words}” already leaves out contacts without a value; take “excluding missing” away."
             )
             raise _refused(unbound.place / "includeMissing", InvalidRule(message))
         return Condition(
@@ -180,7 +269,7 @@ class _Binding:
         places = unbound.operand_places or [place / position for position in range(len(given))]
         bound = tuple(
             dict.fromkeys(
-                self.operand(row.reads, operand, field, where)
+                self.operand(unbound, operand, field, where)
                 for operand, where in zip(given, places, strict=True)
             )
         )
@@ -188,7 +277,8 @@ class _Binding:
             return self.span(unbound, bound if len(bound) == 2 else bound * 2)
         return bound
 
-    def operand(self, reads: Reads, given: Any, field: Field | None, place: Place) -> Operand:
+    def operand(self, unbound: UnboundCondition, given: Any, field: Field | None, place: Place) -> Operand:
+        reads, type_ = unbound.operator.value.reads, _ANY_DATETIME.type if field is None else field.type
         try:
             match reads:
                 case Reads.VALUE:
@@ -197,6 +287,12 @@ class _Binding:
                     return _part(given, field)
                 case Reads.DOMAIN:
                     return _domain(given)
+                case Reads.SPAN:
+                    return span_operand(given, type_)
+                case Reads.PERIOD:
+                    return period_operand(given, type_)
+                case Reads.MONTH:
+                    return month_operand(given)
                 case _:
                     assert_never(reads)
         except ShoalError as error:
@@ -207,6 +303,8 @@ class _Binding:
             field = _ANY_DATETIME
         elif field.type is FieldType.TAGS:
             field = replace(field, type=FieldType.TEXT)
+        if field.type is FieldType.NUMBER and isinstance(given, str) and given.strip():
+            raise InvalidValue(_quoted_number(given))
         entry = normalize(field, given, self.settings)
         if entry is None:
             raise InvalidValue(
@@ -233,7 +331,10 @@ _ANY_DATETIME = Field(key="datetime", label="A point in time", type=FieldType.DA
 
 def _refused(place: Place, error: ShoalError) -> ShoalError:
     """The error with the place at which the input is at fault."""
-    return type(error)(place.say(error.message), path=(*place.path, *error.path))
+    error.message = place.say(error.message)
+    error.args = (error.message,)
+    error.line, error.column = place.line, place.column
+    return error.at(*place.path)
 
 
 def _part(given: Any, field: Field | None) -> str:
@@ -259,10 +360,21 @@ def _part(given: Any, field: Field | None) -> str:
     return part
 
 
+def _quoted_number(given: str) -> str:
+    shown = given.strip()[:60].encode(errors="replace").decode()
+    if re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", shown):
+        return f"“{shown}” is a text, not a number. Write {shown} without quotes."
+    return f"“{shown}” is not a number; one such as 3 or -0.5 is wanted, without quotes."
+
+
 def _domain(given: Any) -> str:
     if not isinstance(given, str):
         raise InvalidValue("A domain such as example.org is wanted here.")
     domain = normal_text(given).removeprefix("@")
+    if domain and "." not in domain:
+        raise InvalidValue(
+            f"“{given[:60]}” is not a domain of email addresses. A domain has a period, as gmail.com."
+        )
     try:
         validate_email(f"a@{domain}", check_deliverability=False)
     except EmailNotValidError as error:

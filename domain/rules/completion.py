@@ -11,20 +11,22 @@ suggestions for its place. Held by `tests/domain/rules/test_completion.py`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
+from heapq import nsmallest
 from string import ascii_letters, digits
-from typing import assert_never
 
 from lark import Token
 
 from domain.fields import Field, FieldRegistry, FieldType, fold
-from domain.rules.canonical import key_text, operand_text
-from domain.rules.operators import Operator, Reads, Shape, operators_of
+from domain.rules.canonical import audience_text, key_text, operand_text
+from domain.rules.hints import PERIODS, UNITS, described
+from domain.rules.naming import NOBODY, Audiences
+from domain.rules.operators import Operator, Reads, Shape, operators_of, units_of
 from domain.rules.text import begun, terminal
-from domain.rules.tree import CREATED, UPDATED, Limits
+from domain.rules.tree import CREATED, UPDATED, AudienceKind, Limits, Quantifier
 
 
 class Kind(StrEnum):
@@ -32,6 +34,7 @@ class Kind(StrEnum):
     OPERATOR = "operator"
     WORD = "word"
     VALUE = "value"
+    AUDIENCE = "audience"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,9 @@ class Completion:
     """Where a value is wanted: what such a value looks like. Suggested values, if any, are some of them."""
 
 
+# An account can have thousands of groups and segments: so many of them are suggested, the first ones by their names.
+MOST_AUDIENCES = 50
+
 _NOTHING = Completion(start=0, suggestions=(), operand=None)
 
 _WORD_LETTERS = frozenset(ascii_letters + digits + "_")
@@ -64,7 +70,9 @@ _TIMES = {
     UPDATED.key: "When the contact was last changed.",
 }
 
-_VALUES = frozenset({"STRING", "NUMBER", "MOMENT", "TRUE", "FALSE"})
+_VALUES = frozenset({"STRING", "NUMBER", "MOMENT", "TRUE", "FALSE", "PERIOD"})
+# Where one of these can follow, a value is wanted.
+_BEGINS_A_VALUE = frozenset({"STRING", "NUMBER", "PERIOD"})
 
 _WORDS = {
     "_AND": ("and", "Both this and what follows."),
@@ -76,13 +84,29 @@ _WORDS = {
     "_MISSING": ("missing", "Contacts without a value."),
 }
 
+# What a condition, a membership or a part in parentheses can stand behind.
+_BEFORE_A_PART = frozenset({"LPAR", "_AND", "_OR", "_NOT"})
+
+_MEMBERSHIPS = {
+    Quantifier.ANY: "Whoever is in at least one of these groups and segments.",
+    Quantifier.ALL: "Whoever is in every one of these groups and segments.",
+    Quantifier.NONE: "Whoever is in none of these groups and segments.",
+}
+
+_KINDS = {
+    AudienceKind.GROUP: "A static group, by its name.",
+    AudienceKind.SEGMENT: "A segment, by its name.",
+}
+
 _MISSING_VALUES = {
     "_INCLUDING": ("including missing", "Contacts without a value, too."),
     "_EXCLUDING": ("excluding missing", "Only contacts that have a value."),
 }
 
 
-def complete(text: str, position: int, fields: FieldRegistry, limits: Limits) -> Completion:
+def complete(
+    text: str, position: int, fields: FieldRegistry, limits: Limits, audiences: Audiences = NOBODY
+) -> Completion:
     """What may stand at `position`, a number of characters (code points) from the text's beginning."""
     if len(text) > limits.text:
         return _NOTHING
@@ -92,11 +116,13 @@ def complete(text: str, position: int, fields: FieldRegistry, limits: Limits) ->
     if said is None:
         return Completion(start=start, suggestions=(), operand=None)
     tokens, following = said
-    place = _Place(tokens=tokens, following=following, fields=fields)
+    place = _Place(tokens=tokens, following=following, fields=fields, audiences=audiences)
     wanted = [
         suggestion for suggestion in place.suggestions() if _continues(suggestion, before[start:], fields)
     ]
-    return Completion(start=start, suggestions=tuple(wanted), operand=place.operand())
+    return Completion(
+        start=start, suggestions=(*wanted, *place.named(before[start:])), operand=place.operand()
+    )
 
 
 def _start(before: str) -> int:
@@ -129,6 +155,16 @@ def _continues(suggestion: Suggestion, typed: str, fields: FieldRegistry) -> boo
     return suggestion.text.startswith(typed.lower())
 
 
+def _going_on(typed: str) -> Callable[[tuple[str, AudienceKind, str]], bool]:
+    """Whether an audience, given by its folded name and its kind, goes on from what is typed."""
+    if typed.startswith('"'):
+        begun_name = fold(re.sub(r"\\(.)", r"\1", typed[1:]))
+        return lambda known: known[0].startswith(begun_name)
+    begins = fold(typed)
+    # Somebody may know the name, or a word of it, and not the kind.
+    return lambda known: known[1].startswith(begins) or f" {begins}" in f" {known[0]}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
     """What has been said before the place, and which parts of a rule can follow."""
@@ -136,23 +172,42 @@ class _Place:
     tokens: Sequence[Token]
     following: AbstractSet[str]
     fields: FieldRegistry
+    audiences: Audiences
 
     def suggestions(self) -> Iterator[Suggestion]:
         if "KEY" in self.following:
             yield from self._fields()
         yield from self._operators()
-        if self._wants_value():
+        yield from self._memberships()
+        if self._wants_value() or "UNIT" in self.following:
             yield from self._values()
         yield from self._words()
+
+    def named(self, typed: str) -> Iterator[Suggestion]:
+        """The groups and segments that may be named here and go on from what is typed: the first ones by name."""
+        said = self._kind()
+        kinds = [kind for kind in AudienceKind if kind is said or terminal(kind) in self.following]
+        # Of thousands no more is made than their folded names.
+        known = ((fold(name), kind, name) for kind in kinds for name in self.audiences.names(kind))
+        found = nsmallest(MOST_AUDIENCES, filter(_going_on(typed), known))
+        for _, kind, name in found:
+            text = audience_text(kind, name)
+            yield Suggestion(
+                text=text if said is None else text.removeprefix(f"{kind} "),
+                kind=Kind.AUDIENCE,
+                doc=_KINDS[kind],
+            )
 
     def operand(self) -> str | None:
         if not self._wants_value():
             return None
+        if (kind := self._kind()) is not None:
+            return f'the name of a {kind} in double quotes, such as "VIP"'
         type_, operator = self._type(), self._operator()
         return None if type_ is None or operator is None else described(type_, operator.value.reads)
 
     def _wants_value(self) -> bool:
-        return "STRING" in self.following
+        return not _BEGINS_A_VALUE.isdisjoint(self.following)
 
     def _fields(self) -> Iterator[Suggestion]:
         for field in self.fields.values():
@@ -162,27 +217,63 @@ class _Place:
 
     def _operators(self) -> Iterator[Suggestion]:
         """What is left of the words of each operator that the condition can still become."""
+        operators: dict[str, list[Operator]] = {}
+        for operator in self._possible():
+            if left := self._left(operator):
+                operators.setdefault(" ".join(left), []).append(operator)
+        for text, those in operators.items():
+            rows = [operator.value for operator in those]
+            doc = rows[0].doc if len(rows) == 1 else " ".join(f"“{row.words}”: {row.doc}" for row in rows)
+            yield Suggestion(text=text, kind=Kind.OPERATOR, doc=doc)
+
+    def _left(self, operator: Operator) -> Sequence[str]:
+        """The words of the operator that come next, if the condition can still become one of it."""
+        row = operator.value
         said = self._phrase()
-        if said is None or (type_ := self._type()) is None:
+        if said is not None:
+            return row.opening[len(said) :] if self._are(said, row.opening[: len(said)]) else ()
+        said = [token.type for token in self._condition()[1:]]
+        # What has words behind its operand as well has one of a number and a unit.
+        before, behind = said[: len(row.opening)], said[len(row.opening) + 2 :]
+        if self._are(before, row.opening) and self._are(behind, row.closing[: len(behind)]):
+            left = row.closing[len(behind) :]
+            return left if left and terminal(left[0]) in self.following else ()
+        return ()
+
+    @staticmethod
+    def _are(terminals: Sequence[str], words: Sequence[str]) -> bool:
+        return [*map(terminal, words)] == [*terminals]
+
+    def _memberships(self) -> Iterator[Suggestion]:
+        """What is left of the words of each membership that can begin here, or has begun."""
+        said = self._membership()
+        if not said and "KEY" not in self.following:
             return
-        for operator in operators_of(type_):
-            words = operator.value.words.split()
+        for quantifier, doc in _MEMBERSHIPS.items():
+            words = ["in", quantifier.value, "of"]
             left = words[len(said) :]
             if left and [*map(terminal, words[: len(said)])] == said:
-                yield Suggestion(text=" ".join(left), kind=Kind.OPERATOR, doc=operator.value.doc)
+                yield Suggestion(text=" ".join(left), kind=Kind.WORD, doc=doc)
+        for kind, doc in _KINDS.items():
+            if terminal(kind) in self.following:
+                yield Suggestion(text=kind.value, kind=Kind.WORD, doc=doc)
 
     def _values(self) -> Iterator[Suggestion]:
-        field, operator = self._field(), self._operator()
-        if field is None or operator is None:
+        type_, operator = self._type(), self._operator()
+        if type_ is None or operator is None:
             return
-        if field.type is FieldType.BOOLEAN:
-            for truth in ("true", "false"):
-                yield Suggestion(text=truth, kind=Kind.VALUE, doc=f"{field.label} is {truth}.")
-        if operator.value.reads is Reads.VALUE:
-            for option in field.options:
-                yield Suggestion(
-                    text=operand_text(option, field.type), kind=Kind.VALUE, doc=f"An option of {field.label}."
-                )
+        match operator.value.reads:
+            case Reads.SPAN if "UNIT" in self.following:
+                one = self.tokens[-1] == "1"
+                for unit in units_of(Reads.SPAN, type_):
+                    yield Suggestion(text=unit if one else f"{unit}s", kind=Kind.VALUE, doc=UNITS[unit])
+            case Reads.PERIOD:
+                for unit in units_of(Reads.PERIOD, type_):
+                    yield Suggestion(text=unit, kind=Kind.VALUE, doc=PERIODS[unit])
+            case Reads.VALUE if (field := self._field()) is not None:
+                yield from _values_of(field)
+            case _:
+                pass
 
     def _words(self) -> Iterator[Suggestion]:
         operator = self._operator()
@@ -195,13 +286,32 @@ class _Place:
             if name in self.following and operator is not None and operator.value.negative:
                 yield Suggestion(text=text, kind=Kind.WORD, doc=doc)
 
+    # ---- the membership that the place belongs to ------------------------------------------------------------------
+
+    def _membership(self) -> list[str]:
+        """The words of a membership so far. Empty where none is open."""
+        if "KEY" in self.following or "_AND" in self.following:
+            return []
+        for place in range(len(self.tokens) - 1, -1, -1):
+            if self.tokens[place].type in ("KEY", "QUOTED_KEY"):
+                return []
+            begins = place == 0 or self.tokens[place - 1].type in _BEFORE_A_PART
+            if begins and self.tokens[place].type == terminal("in"):
+                return [token.type for token in self.tokens[place:]]
+        return []
+
+    def _kind(self) -> AudienceKind | None:
+        """Of which kind a name is wanted here."""
+        last = self.tokens[-1].type if self.tokens else None
+        return next((kind for kind in AudienceKind if terminal(kind) == last), None)
+
     # ---- the condition that the place belongs to -------------------------------------------------------------------
 
     def _condition(self) -> Sequence[Token]:
         """The tokens from the last field's key on."""
         for place in range(len(self.tokens) - 1, -1, -1):
             if self.tokens[place].type in ("KEY", "QUOTED_KEY"):
-                return self.tokens[place:]
+                return () if self._membership() else self.tokens[place:]
         return ()
 
     def _key(self) -> str | None:
@@ -226,44 +336,28 @@ class _Place:
         said = [token.type for token in condition[1:]]
         return None if _VALUES.intersection(said) or "LPAR" in said else said
 
+    def _possible(self) -> Sequence[Operator]:
+        type_ = self._type()
+        return () if type_ is None else operators_of(type_)
+
     def _operator(self) -> Operator | None:
-        """The operator that the condition has, or has so far."""
+        """The operator that the condition has, or has so far; of some that begin alike the first."""
         said = [token.type for token in self._condition()[1:]]
         found: Operator | None = None
-        type_ = self._type()
-        for operator in operators_of(type_) if type_ is not None else ():
-            words = [*map(terminal, operator.value.words.split())]
-            if said[: len(words)] == words and (found is None or len(words) > len(found.value.words.split())):
+        for operator in self._possible():
+            words = operator.value.opening
+            if self._are(said[: len(words)], words) and (
+                found is None or len(words) > len(found.value.opening)
+            ):
                 found = operator
         return found
 
 
-def operand_type(type_: FieldType, reads: Reads) -> FieldType:
-    """The type as which an operand is entered, for a field of `type_`."""
-    return FieldType.TEXT if reads is not Reads.VALUE or type_ is FieldType.TAGS else type_
-
-
-def described(type_: FieldType, reads: Reads) -> str:
-    """What an operand looks like in a rule's text."""
-    match reads:
-        case Reads.PART:
-            return 'a part of the text in double quotes, such as "ann"'
-        case Reads.DOMAIN:
-            return 'a domain in double quotes, such as "example.org"'
-        case Reads.VALUE:
-            return _DESCRIBED[type_]
-        case _:
-            assert_never(reads)
-
-
-_DESCRIBED = {
-    FieldType.TEXT: 'a text in double quotes, such as "Bonn"',
-    FieldType.EMAIL: 'an address in double quotes, such as "ann@example.org"',
-    FieldType.PHONE: 'a phone number in double quotes, such as "+1 202 224 3441"',
-    FieldType.NUMBER: "a number, such as 3 or -0.5",
-    FieldType.BOOLEAN: "true or false",
-    FieldType.DATE: "a date, such as 1965-01-31",
-    FieldType.DATETIME: "a point in time, such as 2026-05-03T10:00:00+02:00",
-    FieldType.CHOICE: "an option in double quotes",
-    FieldType.TAGS: 'a tag in double quotes, such as "shoes"',
-}
+def _values_of(field: Field) -> Iterator[Suggestion]:
+    if field.type is FieldType.BOOLEAN:
+        for truth in ("true", "false"):
+            yield Suggestion(text=truth, kind=Kind.VALUE, doc=f"{field.label} is {truth}.")
+    for option in field.options:
+        yield Suggestion(
+            text=operand_text(option, field.type), kind=Kind.VALUE, doc=f"An option of {field.label}."
+        )

@@ -11,18 +11,27 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, assert_never
 
-from domain.errors import InvalidRule, InvalidValue
+from bson import ObjectId
+
+from domain.errors import InvalidRule, ShoalError
 from domain.fields import FieldType
 from domain.fields.normal import normal_datetime, normal_number
-from domain.rules.operators import Operator, Shape
+from domain.rules.calendar import Span, Unit
+from domain.rules.operators import Operator, Reads, Shape
 from domain.rules.readings import Operand
+from domain.rules.spans import month_operand, period_operand, span_operand
 from domain.rules.tree import (
     CREATED,
     UPDATED,
     All,
     AnyOf,
+    AudienceKind,
+    AudienceRef,
+    Carries,
     Condition,
+    MemberOf,
     Not,
+    Quantifier,
     Rule,
     Subject,
     all_of,
@@ -54,13 +63,24 @@ def to_document(rule: Rule) -> dict[str, Any]:
                     "includeMissing": rule.include_missing,
                 }
             }
+        case MemberOf(quantifier=quantifier, audiences=audiences):
+            stored = [{"kind": audience.kind.value, "id": str(audience.id)} for audience in audiences]
+            return {"memberOf": {"quantifier": quantifier.value, "audiences": stored}}
+        case Carries():
+            raise TypeError("a followed rule is never stored, but the rule that it comes of")
         case _:
             assert_never(rule)
 
 
 def _stored(operand: Operand) -> str | int | float | bool:
-    # JSON has no instants, and the subject's type says which texts are some.
-    return operand.isoformat(timespec="milliseconds") if isinstance(operand, datetime) else operand
+    # JSON has no instants and no spans, and the subject's type and the operator say which texts are some.
+    match operand:
+        case datetime():
+            return operand.isoformat(timespec="milliseconds")
+        case Span() | Unit():
+            return str(operand)
+        case _:
+            return operand
 
 
 def from_document(document: Any) -> Rule:
@@ -90,8 +110,12 @@ def _read(document: Any, depth: int) -> Rule:
             return _condition(
                 path=path, type_=type_, name=operator, stored=operands, include_missing=include_missing
             )
+        case {"memberOf": {"quantifier": str() as quantifier, "audiences": list() as audiences}}:
+            return _member_of(quantifier, audiences)
         case _:
-            raise InvalidRule("This stored rule has a part that is none of all, any, not and where.")
+            raise InvalidRule(
+                "This stored rule has a part that is none of all, any, not, where and memberOf."
+            )
 
 
 def _condition(
@@ -112,25 +136,46 @@ def _condition(
         or row.negative is (include_missing is None)
     ):
         raise InvalidRule(f"This stored rule does not use {name} as it can be used on {type_}.")
-    operands = tuple(_operand(subject.type, operand) for operand in stored)
+    operands = tuple(_operand(row.reads, subject.type, operand) for operand in stored)
     return Condition(subject=subject, operator=operator, operands=operands, include_missing=include_missing)
 
 
-def _operand(type_: FieldType, stored: Any) -> Operand:
+def _member_of(quantifier: str, stored: list[Any]) -> MemberOf:
     try:
-        match type_:
-            case FieldType.NUMBER:
+        return MemberOf(quantifier=Quantifier(quantifier), audiences=tuple(map(_audience, stored)))
+    except ValueError:
+        raise InvalidRule("This stored rule has a membership that cannot be one.") from None
+
+
+def _audience(stored: Any) -> AudienceRef:
+    match stored:
+        case {"kind": str() as kind, "id": str() as identifier} if ObjectId.is_valid(identifier):
+            return AudienceRef(kind=AudienceKind(kind), id=ObjectId(identifier))
+        case _:
+            raise InvalidRule("This stored rule refers to something that is no audience.")
+
+
+def _operand(reads: Reads, type_: FieldType, stored: Any) -> Operand:
+    try:
+        match reads:
+            case Reads.SPAN:
+                return span_operand(stored, type_)
+            case Reads.PERIOD:
+                return period_operand(stored, type_)
+            case Reads.MONTH:
+                return month_operand(stored)
+            case Reads.VALUE if type_ is FieldType.NUMBER:
                 return normal_number(stored)
-            case FieldType.DATETIME:
+            case Reads.VALUE if type_ is FieldType.DATETIME:
                 return normal_datetime(stored)
-            case FieldType.BOOLEAN if isinstance(stored, bool):
-                return stored
-            case FieldType.BOOLEAN:
-                pass
-            case _ if isinstance(stored, str):
-                return stored
+            case Reads.VALUE if type_ is FieldType.BOOLEAN:
+                if isinstance(stored, bool):
+                    return stored
+            case Reads.VALUE | Reads.PART | Reads.DOMAIN:
+                if isinstance(stored, str):
+                    return stored
             case _:
-                pass
-    except InvalidValue:
+                assert_never(reads)
+    except ShoalError:
         pass
     raise InvalidRule(f"This stored rule has an operand that no {type_} can be.")

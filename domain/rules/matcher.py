@@ -1,8 +1,8 @@
-"""Many rules at once: which audiences does this change of a contact move?
+"""Many criteria at once: which audiences does this change of a contact move?
 
 Owns an index over rules, so that a change costs what it can move and not what there is. Two things keep a rule from being
-asked: nothing that it reads has changed; or it insists on one of certain values (`city is "Bonn" and …`) that the contact
-has neither before nor after. Refuses nothing: rules that are here have been built.
+asked: nothing that it reads has changed; or it insists on one of certain values (`city is "Bonn" and …`, a group) that the
+contact has neither before nor after. Refuses nothing: rules that are here have been built and followed.
 
 Cost of `moved`: one comparison for each path that any rule reads, and then, for each changed path, one look-up for each
 path that rules insist on, and two evaluations of each rule found there. So ten thousand segments of the kind `city is …`
@@ -16,12 +16,16 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar, assert_never
 
+from bson import ObjectId
+
+from domain.rules.criterion import Criterion
 from domain.rules.operators import Operator
-from domain.rules.predicate import Contact, Predicate, to_predicate, value_at
+from domain.rules.predicate import Contact, Predicate, value_at
 from domain.rules.readings import Operands
-from domain.rules.tree import All, AnyOf, Condition, Not, Rule, paths_read
+from domain.rules.tree import UNFOLLOWED, All, AnyOf, Carries, Condition, MemberOf, Not, Rule, paths_read
 
 A = TypeVar("A", bound=Hashable)
 
@@ -34,13 +38,30 @@ class _Demand:
     values: frozenset[Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Entry(Generic[A]):
-    audience: A
-    place: int
-    predicate: Predicate
-    paths: frozenset[str]
-    demand: _Demand | None
+    """One audience. The predicate of a moving rule is made anew when it is asked for after its rule has turned."""
+
+    __slots__ = ("_criterion", "_predicate", "_since", "_until", "audience", "demand", "paths", "place")
+
+    def __init__(self, audience: A, place: int, criterion: Criterion) -> None:
+        self.audience = audience
+        self.place = place
+        self.paths = paths_read(criterion.rule)
+        self.demand = _demand(criterion.rule)
+        self._criterion = criterion
+        self._since, self._until = _BEGINNING, _END
+        self._predicate: Predicate | None = None
+
+    def accepts(self, contact: Contact, instant: datetime) -> bool:
+        if self._predicate is None or not self._since <= instant < self._until:
+            self._predicate = self._criterion.predicate(instant)
+            if self._criterion.is_moving:
+                self._since, self._until = instant, self._criterion.next_turn(instant) or _END
+        return self._predicate(contact)
+
+
+_BEGINNING = datetime.min.replace(tzinfo=UTC)
+_END = datetime.max.replace(tzinfo=UTC)
 
 
 class _Group(Generic[A]):
@@ -87,7 +108,7 @@ class _Group(Generic[A]):
 
 
 class Matcher(Generic[A]):
-    """The rules of audiences, by the audience's name or whatever else the caller calls it."""
+    """The criteria of audiences, by the audience's name or whatever else the caller calls it."""
 
     def __init__(self) -> None:
         self._entries: dict[A, _Entry[A]] = {}
@@ -98,18 +119,12 @@ class Matcher(Generic[A]):
     def __len__(self) -> int:
         return len(self._entries)
 
-    def put(self, audience: A, rule: Rule) -> None:
-        """Adds the audience, or gives it another rule."""
+    def put(self, audience: A, criterion: Criterion) -> None:
+        """Adds the audience, or gives it another criterion."""
         if audience in self._entries:
             self.drop(audience)
         self._next_place += 1
-        entry = _Entry(
-            audience=audience,
-            place=self._next_place,
-            predicate=to_predicate(rule),
-            paths=paths_read(rule),
-            demand=_demand(rule),
-        )
+        entry = _Entry(audience, self._next_place, criterion)
         self._entries[audience] = entry
         self._all.add(entry)
         for path in entry.paths:
@@ -125,20 +140,21 @@ class Matcher(Generic[A]):
             if not group:
                 del self._reading[path]
 
-    def matching(self, contact: Contact) -> list[A]:
-        """The audiences that the contact is in, in the order in which they were put."""
+    def matching(self, contact: Contact, instant: datetime) -> list[A]:
+        """The audiences that the contact is in at the instant, in the order in which they were put."""
         found = {entry.place: entry for entry in self._all.candidates(contact)}
-        return [found[place].audience for place in sorted(found) if found[place].predicate(contact)]
+        return [found[place].audience for place in sorted(found) if found[place].accepts(contact, instant)]
 
-    def moved(self, before: Contact | None, after: Contact | None) -> list[tuple[A, bool]]:
-        """The audiences that the contact joins (True) or leaves (False) by the change, in the order in which they were put.
+    def moved(self, before: Contact | None, after: Contact | None, instant: datetime) -> list[tuple[A, bool]]:
+        """The audiences that the contact joins (True) or leaves (False) by a change at the instant, in the order in which
+        they were put.
 
         `before` is None for a contact that is new, `after` for one that is gone.
         """
         if before is None:
-            return [] if after is None else [(audience, True) for audience in self.matching(after)]
+            return [] if after is None else [(audience, True) for audience in self.matching(after, instant)]
         if after is None:
-            return [(audience, False) for audience in self.matching(before)]
+            return [(audience, False) for audience in self.matching(before, instant)]
         found = {
             entry.place: entry
             for path, group in self._reading.items()
@@ -147,14 +163,14 @@ class Matcher(Generic[A]):
         }
         moved = {}
         for place, entry in found.items():
-            was, is_now = entry.predicate(before), entry.predicate(after)
+            was, is_now = entry.accepts(before, instant), entry.accepts(after, instant)
             if was is not is_now:
                 moved[place] = entry.audience, is_now
         return [moved[place] for place in sorted(moved)]
 
 
 # Exactly these: other BSON types come as subclasses of them, which no rule accepts and not all of which can be looked up.
-_INSISTED = frozenset({str, float})
+_INSISTED = frozenset({str, float, ObjectId})
 
 
 def _values(value: Any) -> Iterator[Any]:
@@ -182,6 +198,10 @@ def _demand(rule: Rule) -> _Demand | None:
         case Condition():
             values = _demanded(rule)
             return None if values is None else _Demand(path=rule.subject.path, values=frozenset(values))
+        case Carries():
+            return _Demand(path=rule.path, values=frozenset({rule.value}))
+        case MemberOf():
+            raise TypeError(UNFOLLOWED)
         case All(children=children):
             demands = [demand for child in children if (demand := _demand(child)) is not None]
             return min(demands, key=lambda demand: len(demand.values), default=None)

@@ -12,18 +12,34 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, assert_never
 
+from domain.rules.operators import MOVING, Fixed
 from domain.rules.readings import Test, missing
-from domain.rules.tree import NORMAL, All, AnyOf, Condition, Not, Rule
+from domain.rules.tree import (
+    ANNIVERSARIES,
+    NORMAL,
+    UNFOLLOWED,
+    All,
+    AnyOf,
+    Carries,
+    Condition,
+    MemberOf,
+    Not,
+    Rule,
+)
 
 Contact = Mapping[str, Any]
 Predicate = Callable[[Contact], bool]
 
 
 def to_predicate(rule: Rule) -> Predicate:
-    """The function that says whether a contact's document, its instants aware of their time zone, is accepted."""
+    """The function that says whether a followed rule accepts a contact's document, its instants aware of their time zone."""
     match rule:
         case Condition():
             return _condition(rule)
+        case Carries():
+            return _carries(rule)
+        case MemberOf():
+            raise TypeError(UNFOLLOWED)
         case Not(child=child):
             inner = to_predicate(child)
             return lambda contact: not inner(contact)
@@ -61,8 +77,22 @@ def _condition(condition: Condition) -> Predicate:
     return lambda contact: test(look(contact))
 
 
+def _carries(rule: Carries) -> Predicate:
+    value = rule.value
+    look = value_at(rule.path)
+
+    def predicate(contact: Contact) -> bool:
+        found = look(contact)
+        return value in found if found.__class__ is list else bool(found == value)
+
+    return predicate
+
+
 def _test(condition: Condition) -> Test:
-    test = condition.operator.value.predicate(condition.subject.type, condition.operands)
+    means = condition.operator.value.means
+    if not isinstance(means, Fixed):
+        raise TypeError(MOVING)
+    test = means.predicate(condition.subject.type, condition.operands)
     if condition.include_missing is not False:
         return test
     return lambda value: not missing(value) and test(value)
@@ -71,12 +101,12 @@ def _test(condition: Condition) -> Test:
 @lru_cache(maxsize=4096)
 def value_at(path: str) -> Callable[[Contact], Any]:
     """How to get at what a contact has under a subject's path; None where it has nothing there."""
-    if not path.startswith(NORMAL):
+    if not path.startswith((NORMAL, ANNIVERSARIES)):
         return lambda contact: contact.get(path)
-    key = path.removeprefix(NORMAL)
+    part, _, key = path.partition(".")
 
     def look(contact: Contact) -> Any:
-        normal = contact.get("normal")
-        return normal.get(key) if isinstance(normal, dict) else None
+        found = contact.get(part)
+        return found.get(key) if isinstance(found, dict) else None
 
     return look

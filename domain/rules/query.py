@@ -9,16 +9,19 @@ Invariant: finds exactly the contacts that `to_predicate` accepts. Held by `test
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, assert_never
 
-from domain.rules.tree import All, AnyOf, Condition, Not, Rule
+from bson import ObjectId
+
+from domain.rules.operators import MOVING, Fixed
+from domain.rules.tree import UNFOLLOWED, All, AnyOf, Carries, Condition, MemberOf, Not, Rule
 
 Query = dict[str, Any]
 
 
 def to_query(rule: Rule) -> Query:
-    """The query document. It has none of the keys `account` and `_id`, so these can be added beside it."""
+    """The query document of a followed rule. It has none of the keys `account` and `_id`, so these can be added beside it."""
     return _plain(_query(rule))
 
 
@@ -27,22 +30,48 @@ def _query(rule: Rule) -> Query:
     match rule:
         case Condition():
             return {rule.subject.path: _condition(rule)}
+        case Carries():
+            return {rule.path: {"$eq": rule.value}}
+        case MemberOf():
+            raise TypeError(UNFOLLOWED)
         case All(children=children):
             return _merged(_query(child) for child in children)
         case AnyOf(children=children):
-            return {"$or": [_plain(_query(child)) for child in children]}
+            parts = _alternatives(children)
+            return parts[0] if len(parts) == 1 else {"$or": [*map(_plain, parts)]}
         case Not(child=Condition() as condition) if "$not" not in (denied := _condition(condition)):
             return {condition.subject.path: {"$not": denied}}
+        case Not(child=Carries(path=path, value=value)):
+            return {path: {"$ne": value}}
         case Not(child=AnyOf(children=children)):
-            return {"$nor": [_plain(_query(child)) for child in children]}
+            match _alternatives(children):
+                case [part]:
+                    ((path, listed),) = part.items()
+                    return {path: {"$nin": listed["$in"]}}
+                case parts:
+                    return {"$nor": [*map(_plain, parts)]}
         case Not(child=child):
             return {"$nor": [_plain(_query(child))]}
         case _:
             assert_never(rule)
 
 
+def _alternatives(children: Sequence[Rule]) -> list[Query]:
+    """The queries of alternatives: one look-up for all values that may be listed under one path, as of a hundred groups."""
+    carried: dict[str, list[ObjectId | str]] = {}
+    for child in children:
+        if isinstance(child, Carries):
+            carried.setdefault(child.path, []).append(child.value)
+    several = {path: {path: {"$in": values}} for path, values in carried.items() if len(values) > 1}
+    others = (child for child in children if not (isinstance(child, Carries) and child.path in several))
+    return [*several.values(), *map(_query, others)]
+
+
 def _condition(condition: Condition) -> Query:
-    document = condition.operator.value.query(condition.subject.type, condition.operands)
+    means = condition.operator.value.means
+    if not isinstance(means, Fixed):
+        raise TypeError(MOVING)
+    document = means.query(condition.subject.type, condition.operands)
     if condition.include_missing is not False:
         return document
     # `null` stands for a missing value, as it does in the database's own `$ne` and `$nin`.

@@ -19,8 +19,11 @@ from functools import partial
 from typing import Any
 
 from domain.fields import FieldType
+from domain.rules.calendar import Span, Unit
 
-Operand = str | int | float | bool | datetime
+Operand = str | int | float | bool | datetime | Span | Unit
+"""A unit stands for a period: `this month`."""
+
 Operands = tuple[Operand, ...]
 
 QueryReading = Callable[[FieldType, Operands], dict[str, Any]]
@@ -54,7 +57,7 @@ def _is_datetime(value: Any) -> bool:
     return isinstance(value, datetime)
 
 
-def _type_check(type_: FieldType) -> Callable[[Any], bool]:
+def type_check(type_: FieldType) -> Callable[[Any], bool]:
     match type_:
         case FieldType.NUMBER:
             return _is_number
@@ -68,7 +71,7 @@ def _type_check(type_: FieldType) -> Callable[[Any], bool]:
 
 def _accepted(type_: FieldType, accepts: _Accepts) -> Test:
     """A value of the type that is accepted, or a list with such a value in it."""
-    if (fits := _type_check(type_)) is _is_text:
+    if (fits := type_check(type_)) is _is_text:
 
         def test_text(value: Any) -> bool:
             # Apart from the general form because most conditions are of this kind.
@@ -88,7 +91,7 @@ def _accepted(type_: FieldType, accepts: _Accepts) -> Test:
 
 def _accepted_by_both(type_: FieldType, lower: _Accepts, upper: _Accepts) -> Test:
     """Accepted by both; where a list is stored, the database lets another element satisfy each."""
-    fits = _type_check(type_)
+    fits = type_check(type_)
     lower_test, upper_test = _accepted(type_, lower), _accepted(type_, upper)
 
     def test(value: Any) -> bool:
@@ -166,20 +169,29 @@ def has_every(_type: FieldType, operands: Operands) -> Test:
 # ---- order ---------------------------------------------------------------------------------------------------------
 
 
+def _bounds(operands: Operands) -> tuple[Any, ...]:
+    """The operands, all of the subject's type and so of one order."""
+    return operands
+
+
 def below(type_: FieldType, operands: Operands) -> Test:
-    return _accepted(type_, partial(operator.gt, operands[0]))
+    (bound,) = _bounds(operands)
+    return _accepted(type_, partial(operator.gt, bound))
 
 
 def at_most(type_: FieldType, operands: Operands) -> Test:
-    return _accepted(type_, partial(operator.ge, operands[0]))
+    (bound,) = _bounds(operands)
+    return _accepted(type_, partial(operator.ge, bound))
 
 
 def above(type_: FieldType, operands: Operands) -> Test:
-    return _accepted(type_, partial(operator.lt, operands[0]))
+    (bound,) = _bounds(operands)
+    return _accepted(type_, partial(operator.lt, bound))
 
 
 def at_least(type_: FieldType, operands: Operands) -> Test:
-    return _accepted(type_, partial(operator.le, operands[0]))
+    (bound,) = _bounds(operands)
+    return _accepted(type_, partial(operator.le, bound))
 
 
 def between_query(type_: FieldType, operands: Operands) -> dict[str, Any]:
@@ -189,7 +201,7 @@ def between_query(type_: FieldType, operands: Operands) -> dict[str, Any]:
 
 
 def between(type_: FieldType, operands: Operands) -> Test:
-    start, end = operands
+    start, end = _bounds(operands)
     keeps = operator.gt if type_ is FieldType.DATETIME else operator.ge
     return _accepted_by_both(type_, partial(operator.le, start), partial(keeps, end))
 

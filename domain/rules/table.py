@@ -14,9 +14,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, assert_never
 
-from domain.fields import FieldType
+from domain.fields import FieldType, Settings
+from domain.rules.calendar import Now, Span, Unit
 from domain.rules.canonical import instant_text, to_text
-from domain.rules.operators import Operator, Reads, Shape
+from domain.rules.moving import at
+from domain.rules.operators import Moving, Operator, Reads, Shape
 from domain.rules.predicate import to_predicate
 from domain.rules.query import to_query
 from domain.rules.readings import Operands
@@ -43,6 +45,17 @@ SERVED_BY_AN_INDEX = frozenset(
         Operator.AT_OR_BEFORE,
         Operator.AT_OR_AFTER,
         Operator.HAS_ANY_OF,
+        Operator.IN_THE_LAST,
+        Operator.IN_THE_NEXT,
+        Operator.MORE_THAN_AGO,
+        Operator.MORE_THAN_AHEAD,
+        Operator.THIS,
+        Operator.LAST,
+        Operator.NEXT,
+        Operator.ANNIVERSARY_TODAY,
+        Operator.ANNIVERSARY_IN_THE_NEXT,
+        Operator.ANNIVERSARY_IN_THE_LAST,
+        Operator.ANNIVERSARY_IN_MONTH,
     }
 )
 
@@ -62,21 +75,35 @@ _SPOKEN_OF: Mapping[FieldType, tuple[str, Operands]] = {
     FieldType.TAGS: ("interests", ("shoes", "boots")),
 }
 
+# The queries of moving operators are those of this instant.
+EXAMPLE_NOW = Now(instant=datetime(2026, 5, 10, 8, tzinfo=UTC), settings=Settings())
+
 _HEAD = ("operator", "field types", "example", "it matches", "without a value", "MongoDB query", "index")
 
 
 def example(operator: Operator, *, include_missing: bool = True) -> Condition:
     """A condition of this operator; `include_missing` counts for negative ones only."""
     row = operator.value
-    type_ = next(each for each in _SPOKEN_OF if each in row.types)
+    # Of dates people speak in other ways than of times at which somebody was last seen.
+    type_ = (
+        FieldType.DATETIME
+        if isinstance(row.means, Moving)
+        else next(each for each in _SPOKEN_OF if each in row.types)
+    )
     key, values = _SPOKEN_OF[type_]
     match row.reads:
         case Reads.VALUE:
-            operands = values
+            operands: Operands = values
         case Reads.PART:
             operands = ("bo", "ul")
         case Reads.DOMAIN:
             operands = ("example.org", "example.com")
+        case Reads.SPAN:
+            operands = (Span(7, Unit.DAY),)
+        case Reads.PERIOD:
+            operands = (Unit.MONTH,)
+        case Reads.MONTH:
+            operands = (5,)
         case _:
             assert_never(row.reads)
     count = {Shape.NONE: 0, Shape.ONE: 1, Shape.TWO: 2, Shape.MANY: 2}[row.shape]
@@ -96,7 +123,7 @@ def operator_table() -> str:
 
 def _line(operator: Operator) -> tuple[str, ...]:
     row, condition = operator.value, example(operator)
-    queries = [_code(_shown(to_query(condition)))]
+    queries = [_code(_shown(to_query(at(condition, EXAMPLE_NOW))))]
     if row.negative:
         queries.append(f"excluding: {_code(_shown(to_query(example(operator, include_missing=False))))}")
     types = (
@@ -116,7 +143,7 @@ def _line(operator: Operator) -> tuple[str, ...]:
 
 
 def _without_a_value(condition: Condition) -> str:
-    if not to_predicate(condition)({}):
+    if not to_predicate(at(condition, EXAMPLE_NOW))({}):
         return "no match"
     return "match" if condition.include_missing is None else "match, unless `excluding missing`"
 

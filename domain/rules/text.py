@@ -22,21 +22,36 @@ from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedInput
 
 from domain.errors import LimitExceeded, RuleSyntaxError
 from domain.fields import FieldRegistry, Settings
-from domain.rules.build import Place, Unbound, UnboundAll, UnboundAny, UnboundCondition, UnboundNot, build
-from domain.rules.canonical import KEY_WORDS, to_text
-from domain.rules.operators import Operator, Shape
-from domain.rules.tree import Limits, Rule
+from domain.rules.build import (
+    NamedAudience,
+    Place,
+    Unbound,
+    UnboundAll,
+    UnboundAny,
+    UnboundCondition,
+    UnboundMembership,
+    UnboundNot,
+    build,
+)
+from domain.rules.canonical import AUDIENCE_WORDS, KEY_WORDS, to_text
+from domain.rules.following import SYMBOLS, OpenCondition, terminal
+from domain.rules.naming import NOBODY, Audiences
+from domain.rules.operators import Operator, Reads, Row, Shape
+from domain.rules.slips import meant
+from domain.rules.tree import AudienceKind, Limits, Quantifier, Rule
 
 __all__ = ["begun", "parse", "parse_unbound", "terminal", "to_text"]
 
 
-def parse(text: str, fields: FieldRegistry, settings: Settings, limits: Limits) -> Rule:
+def parse(
+    text: str, fields: FieldRegistry, settings: Settings, limits: Limits, audiences: Audiences = NOBODY
+) -> Rule:
     """The rule that `text` says."""
-    return build(parse_unbound(text, limits), fields, settings, limits)
+    return build(parse_unbound(text, limits, fields), fields, settings, limits, audiences)
 
 
-def parse_unbound(text: str, limits: Limits) -> Unbound:
-    """What `text` says, before its names and operands mean anything."""
+def parse_unbound(text: str, limits: Limits, fields: FieldRegistry) -> Unbound:
+    """What `text` says, before its names and operands mean anything. What does not parse is refused by what the fields have."""
     if len(text) > limits.text:
         raise LimitExceeded(
             f"A rule's text has {limits.text:,} characters at most; this one has {len(text):,}."
@@ -44,7 +59,7 @@ def parse_unbound(text: str, limits: Limits) -> Unbound:
     try:
         said: Unbound = _parser().parse(text)  # type: ignore[assignment]
     except UnexpectedInput as error:
-        _refuse(text, error)
+        _refuse(text, error, fields)
     return said
 
 
@@ -60,23 +75,15 @@ def begun(text: str) -> tuple[Sequence[Token], AbstractSet[str]] | None:
 
 # ---- the grammar ---------------------------------------------------------------------------------------------------
 
-# What has these names is a value, and kept; lark drops what begins with an underscore.
-_KEPT = {"true": "TRUE", "false": "FALSE"}
-_SYMBOLS = {"<": "_LESS", "<=": "_AT_MOST", ">": "_MORE", ">=": "_AT_LEAST"}
-
-
-def terminal(word: str) -> str:
-    """The name that the grammar gives a key word or a sign."""
-    return _KEPT.get(word) or _SYMBOLS.get(word) or f"_{word.upper()}"
-
 
 def _grammar() -> str:
     frame = files("domain.rules").joinpath("grammar.lark").read_text("utf-8")
     phrases = [
         " ".join(
             [
-                *map(terminal, operator.value.words.split()),
-                _OPERANDS[operator.value.shape],
+                *map(terminal, operator.value.opening),
+                _operands(operator.value),
+                *map(terminal, operator.value.closing),
                 "->",
                 operator.name.lower(),
             ]
@@ -84,12 +91,25 @@ def _grammar() -> str:
         for operator in Operator
     ]
     # Before keys and numbers, but only as whole words: `not_yet` is a key.
-    words = [f"{terminal(word)}.3: /{word}(?![A-Za-z0-9_])/i" for word in sorted(KEY_WORDS)]
-    symbols = [f'{terminal}: "{symbol}"' for symbol, terminal in _SYMBOLS.items()]
+    words = [f"{terminal(word)}.3: /{word}(?![A-Za-z0-9_])/i" for word in sorted(KEY_WORDS | AUDIENCE_WORDS)]
+    symbols = [f'{terminal}: "{symbol}"' for symbol, terminal in SYMBOLS.items()]
     return "\n".join([frame, "phrase: " + "\n      | ".join(phrases), *words, *symbols])
 
 
 _OPERANDS = {Shape.NONE: "", Shape.ONE: "one", Shape.TWO: "two", Shape.MANY: "many"}
+
+
+def _operands(row: Row) -> str:
+    """The part of the grammar that an operator's operands are."""
+    match row.reads:
+        case Reads.SPAN:
+            return "span"
+        case Reads.PERIOD:
+            return "period"
+        case Reads.MONTH:
+            return "month"
+        case _:
+            return _OPERANDS[row.shape]
 
 
 @cache
@@ -149,6 +169,21 @@ class _Reader(Transformer[Token, Any]):
             operand_places=[value.place for value in values],
         )
 
+    def in_any(self, *audiences: NamedAudience) -> UnboundMembership:
+        return _membership(Quantifier.ANY, audiences)
+
+    def in_all(self, *audiences: NamedAudience) -> UnboundMembership:
+        return _membership(Quantifier.ALL, audiences)
+
+    def in_none(self, *audiences: NamedAudience) -> UnboundMembership:
+        return _membership(Quantifier.NONE, audiences)
+
+    def group(self, name: Token) -> NamedAudience:
+        return NamedAudience(kind=AudienceKind.GROUP, name=_string(name), place=_place(name))
+
+    def segment(self, name: Token) -> NamedAudience:
+        return NamedAudience(kind=AudienceKind.SEGMENT, name=_string(name), place=_place(name))
+
     def subject(self, token: Token) -> _Value:
         return _Value(token.strip("`"), _place(token))
 
@@ -160,6 +195,15 @@ class _Reader(Transformer[Token, Any]):
 
     def many(self, *values: _Value) -> list[_Value]:
         return list(values)
+
+    def span(self, count: Token, unit: Token) -> list[_Value]:
+        return [_Value(f"{count} {unit}", _place(count))]
+
+    def month(self, number: Token) -> list[_Value]:
+        return [_Value(_number(number), _place(number))]
+
+    def period(self, unit: Token) -> list[_Value]:
+        return [_Value(str(unit), _place(unit))]
 
     def value(self, token: Token) -> _Value:
         return _Value(_READERS[token.type](token), _place(token))
@@ -173,6 +217,11 @@ class _Reader(Transformer[Token, Any]):
 
 for _operator in Operator:
     setattr(_Reader, _operator.name.lower(), v_args(inline=True)(_phrase(_operator)))
+
+
+def _membership(quantifier: Quantifier, audiences: Sequence[NamedAudience]) -> UnboundMembership:
+    return UnboundMembership(quantifier=quantifier, audiences=audiences, place=audiences[0].place)
+
 
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|[\s\S])")
 _ESCAPED = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
@@ -223,54 +272,56 @@ _IN_WORDS = {
     "STRING": "a text in double quotes",
     "NUMBER": "a number",
     "MOMENT": "a date or point in time",
+    "UNIT": "a unit of time such as “days”",
+    "PERIOD": "a period such as “month”",
     "LPAR": "“(”",
     "RPAR": "“)”",
     "COMMA": "“,”",
     "$END": "the end of the rule",
-    **{terminal(word): f"“{word}”" for word in [*_SYMBOLS, *sorted(KEY_WORDS)]},
+    **{terminal(word): f"“{word}”" for word in [*SYMBOLS, *sorted(KEY_WORDS | AUDIENCE_WORDS)]},
 }
 
 
-def _refuse(text: str, error: UnexpectedInput) -> NoReturn:
+def _refuse(text: str, error: UnexpectedInput, fields: FieldRegistry) -> NoReturn:
     """Raises lark's error as ours."""
     at_end = isinstance(error, UnexpectedToken) and error.token.type == "$END"
-    accepts = _accepted_after(text if at_end else text[: error.pos_in_stream])
-    expected = tuple(dict.fromkeys(words for terminal, words in _IN_WORDS.items() if terminal in accepts))
+    before = text if at_end else text[: error.pos_in_stream]
+    place, said = len(before), begun(before)
+    tokens, following = ((), frozenset[str]()) if said is None else said
+    open_ = OpenCondition.of(tokens, fields)
+    line, column = error.line, error.column
     match error:
         case UnexpectedToken() if at_end:
             line, column = text.count("\n") + 1, len(text) - text.rfind("\n")
-            raise _syntax_error("The rule ends too early.", line, column, expected)
-        case UnexpectedToken(token=token):
-            raise _syntax_error(f"“{_short(token)}” cannot stand here.", token.line, token.column, expected)
-        case UnexpectedCharacters(char='"') if "STRING" in accepts:
-            raise _syntax_error(
-                "This text in double quotes is never closed.", error.line, error.column, expected
-            )
-        case UnexpectedCharacters(char="`") if "KEY" in accepts:
-            raise _syntax_error("This key in back-ticks is never closed.", error.line, error.column, expected)
-        case UnexpectedCharacters(char=character):
-            raise _syntax_error(
-                f"“{_short(character)}” cannot stand here.", error.line, error.column, expected
-            )
+            problem = "The rule ends too early."
+        case UnexpectedCharacters(char='"') if "STRING" in following:
+            problem = "This text in double quotes is never closed."
+        case UnexpectedCharacters(char="`") if "KEY" in following:
+            problem = "This key in back-ticks is never closed."
+        case UnexpectedToken(token=str(wrong)) | UnexpectedCharacters(char=str(wrong)):
+            is_none = "is no operator" if open_.wants_operator else "cannot stand here"
+            problem = f"“{_short(wrong)}” {is_none}."
         case _:
             raise error
-
-
-def _accepted_after(text: str) -> set[str]:
-    """The terminals that can follow. The failed parser does not know: it has already closed what the wrong token closes."""
-    parser = _parser().parse_interactive(text)
-    parser.exhaust_lexer()
-    accepts: set[str] = parser.accepts()  # type: ignore[no-untyped-call] # lark leaves it untyped
-    return accepts
+    if (instead := meant(text, open_.begins, open_.type, place)) is not None:
+        problem = f"{problem} {instead}"
+    if open_.wants_operator:
+        those = tuple(operator.value.words for operator in open_.operators)
+        has = f"“{open_.key}” ({open_.type}) has: {', '.join(those)}."
+        raise _refused(f"{problem} {has}", line, column, those)
+    accepts = open_.fitting(following)
+    words = (words for terminal, words in _IN_WORDS.items() if terminal in accepts)
+    raise _syntax_error(problem, line, column, tuple(dict.fromkeys(words)))
 
 
 def _syntax_error(problem: str, line: int, column: int, expected: tuple[str, ...]) -> RuleSyntaxError:
     wanted = " or ".join(filter(None, [", ".join(expected[:-1]), *expected[-1:]]))
+    return _refused(f"{problem} Expected {wanted}.", line, column, expected)
+
+
+def _refused(message: str, line: int, column: int, expected: tuple[str, ...]) -> RuleSyntaxError:
     return RuleSyntaxError(
-        f"Line {line}, column {column}: {problem} Expected {wanted}.",
-        line=line,
-        column=column,
-        expected=expected,
+        f"Line {line}, column {column}: {message}", line=line, column=column, expected=expected
     )
 
 

@@ -1,4 +1,4 @@
-"""Rules that all look at one value, and what can be said of their answers together.
+"""Rules that all look at one value, or all at memberships, and what can be said of their answers together.
 
 Owns the questions that `warnings.py` asks of `witnesses.py`: can they all hold, which of them cannot, which does another make
 needless? A “no” is certain; a “perhaps” need not be.
@@ -12,30 +12,42 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import combinations
 
+from domain.rules.calendar import Now
+from domain.rules.moving import at
 from domain.rules.predicate import Contact, Predicate, to_predicate
-from domain.rules.tree import Condition, Not, Rule, Subject, conditions
-from domain.rules.witnesses import Demand, contact_with, exclude, is_known, witnesses
+from domain.rules.references import carrying, follow, referred
+from domain.rules.tree import AudienceRef, Condition, Not, Rule, Subject, conditions, leaves
+from domain.rules.witnesses import Demand, contact_with, exclude, is_known, memberships, witnesses
 
 # Beyond so many conditions on one value they are not compared in pairs.
 _MOST_COMPARED = 60
 
 
 class Together:
-    """Rules that all look at one value, and what can be said of their answers together."""
+    """Rules of which as much can be said together as their witnesses tell, of moving ones at an instant."""
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
+    def __init__(self, rules: Sequence[Rule], now: Now) -> None:
         self.rules = rules
-        asked = [list(conditions(rule)) for rule in rules]
-        subject = asked[0][0].subject
+        if (condition := next(conditions(rules[0]), None)) is None:
+            # What a segment means is not looked into: it is taken for a group, which anybody may be in.
+            contacts = memberships(frozenset[AudienceRef]().union(*map(referred, rules)))
+            self._meant = [follow(rule, carrying) for rule in rules] if contacts else [*rules]
+            self._judge(contacts, [True] * len(rules))
+            return
+        self._meant = [at(rule, now) for rule in rules]
+        subject = condition.subject
+        asked = [list(conditions(rule)) for rule in self._meant]
         known = [all(map(is_known, each)) for each in asked]
         values = witnesses(
             subject, [one for each, is_it in zip(asked, known, strict=True) if is_it for one in each]
         )
-        contacts = [contact_with(subject, value) for value in values or ()]
+        self._judge([contact_with(subject, value) for value in values or ()], known)
+
+    def _judge(self, contacts: Sequence[Contact], known: Sequence[bool]) -> None:
         # For each rule, one bit for each witness: whether the rule accepts it. None where witnesses cannot tell.
         self._accepted = [
             _bits(to_predicate(rule), contacts) if contacts and is_it else None
-            for rule, is_it in zip(rules, known, strict=True)
+            for rule, is_it in zip(self._meant, known, strict=True)
         ]
         self._every = (1 << len(contacts)) - 1
 
@@ -53,7 +65,7 @@ class Together:
             return True
         if len(asked) > _MOST_COMPARED:
             return False
-        demands = {place: _demand(self.rules[place], wanted=answer) for place, answer in asked.items()}
+        demands = {place: _demand(self._meant[place], wanted=answer) for place, answer in asked.items()}
         pairs = combinations(asked, 2) if but is None else ((but, place) for place in places)
         return any(
             exclude(first, second)
@@ -102,11 +114,11 @@ def _bits(predicate: Predicate, contacts: Sequence[Contact]) -> int:
     return sum(1 << place for place, contact in enumerate(contacts) if predicate(contact))
 
 
-def by_subject(rules: Sequence[Rule]) -> list[Together]:
-    """The groups, of two at least, of those that look at one value only."""
-    found: dict[Subject, list[Rule]] = {}
+def by_subject(rules: Sequence[Rule], now: Now) -> list[Together]:
+    """The groups, of two at least, of those that look at one value only, or at memberships only."""
+    found: dict[Subject | None, list[Rule]] = {}
     for rule in rules:
-        subjects = {condition.subject for condition in conditions(rule)}
+        subjects = {leaf.subject if isinstance(leaf, Condition) else None for leaf in leaves(rule)}
         if len(subjects) == 1:
             found.setdefault(subjects.pop(), []).append(rule)
-    return [Together(group) for group in found.values() if len(group) > 1]
+    return [Together(group, now) for group in found.values() if len(group) > 1]

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from calendar import isleap
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import combinations
@@ -21,14 +22,25 @@ from typing import Any, assert_never
 
 from domain.fields import FieldType
 from domain.fields.normal import INT64_MAX, INT64_MIN
+from domain.fields.phones import begins_a_number
+from domain.rules.calendar import (
+    AFTER_ALL_DATES,
+    BEFORE_ALL_DATES,
+    FIRST_DAY,
+    LAST_DAY,
+    civil,
+    date_text,
+    number_of,
+)
 from domain.rules.operators import Operator
 from domain.rules.predicate import to_predicate
 from domain.rules.readings import Operand
-from domain.rules.tree import NORMAL, Condition, Subject
+from domain.rules.tree import GROUPS, AudienceRef, Condition, Subject
 
 # Beyond so many operands on one field nothing is reasoned: the time that it takes grows with their number.
 _MOST_OPERANDS = 500
 _MOST_TAGS = 10
+_MOST_AUDIENCES = 8
 
 _EQUALITY = frozenset({Operator.IS, Operator.IS_NOT, Operator.IS_ANY_OF, Operator.IS_NONE_OF})
 _PRESENCE = frozenset({Operator.IS_EMPTY, Operator.IS_NOT_EMPTY})
@@ -54,14 +66,19 @@ _DATETIMES = frozenset(
     {Operator.BEFORE, Operator.AFTER, Operator.AT_OR_BEFORE, Operator.AT_OR_AFTER, Operator.BETWEEN}
 )
 _TAGS = frozenset({Operator.HAS_ANY_OF, Operator.HAS_ALL_OF, Operator.HAS_NONE_OF, Operator.LACKS_ANY_OF})
+_BEGINNINGS = frozenset({Operator.STARTS_WITH, Operator.DOES_NOT_START_WITH})
 
 
 def contact_with(subject: Subject, value: Any) -> dict[str, Any]:
     """A contact that has this under the subject's path, and nothing else; None is the lack of a value."""
     if value is None:
         return {}
+    if not subject.is_field:
+        return {subject.path: value}
+    contact = {"normal": {subject.key: value}}
+    # Beside a date stands its day of the year.
     return (
-        {"normal": {subject.path.removeprefix(NORMAL): value}} if subject.is_field else {subject.path: value}
+        contact | {"anniversaries": {subject.key: value[5:]}} if subject.type is FieldType.DATE else contact
     )
 
 
@@ -70,8 +87,14 @@ def witnesses(subject: Subject, conditions: Iterable[Condition]) -> list[Any] | 
     asked = list(conditions)
     if not all(map(is_known, asked)):
         return None
-    operands = {operand for condition in asked for operand in condition.operands}
-    if len(operands) > _MOST_OPERANDS:
+    operands = {
+        operand for condition in asked if condition.subject == subject for operand in condition.operands
+    }
+    # Of a date, the day of the year may be asked, too.
+    marks = {
+        str(operand) for condition in asked if condition.subject != subject for operand in condition.operands
+    }
+    if max(len(operands), 1) * max(len(marks), 1) > _MOST_OPERANDS:
         return None
     match subject.type:
         case FieldType.NUMBER:
@@ -79,24 +102,47 @@ def witnesses(subject: Subject, conditions: Iterable[Condition]) -> list[Any] | 
         case FieldType.BOOLEAN:
             values = (True, False)
         case FieldType.DATE:
-            values = _around(operands or {"2000-01-01"}, _next_days)
+            days = {str(operand) for operand in operands}
+            found = [*_around(days or {"2000-01-01"}, _next_days), *_anniversaries(days, marks)]
+            values = filter(_is_date, found)
         case FieldType.DATETIME:
             values = _around(operands or {datetime(2000, 1, 1, tzinfo=UTC)}, _next_instants)
         case FieldType.TAGS:
             if len(operands) > _MOST_TAGS:
                 return None
             values = _sets([str(operand) for operand in operands])
-        case FieldType.TEXT | FieldType.EMAIL | FieldType.PHONE | FieldType.CHOICE:
-            # One more, which none of the operands is.
-            values = [*operands, "x" * (1 + max((len(str(operand)) for operand in operands), default=0))]
+        case FieldType.TEXT | FieldType.EMAIL | FieldType.CHOICE:
+            values = [*operands, _another(operands)]
+        case FieldType.PHONE:
+            numbers = [operand for operand in operands if begins_a_number(str(operand))]
+            values = [*numbers, f"+{_another(operands)}"]
         case _:
             assert_never(subject.type)
-    return [None, *values]
+    # The contact's own times are always there.
+    return [None, *values] if subject.is_field else [*values]
+
+
+def _another(operands: Iterable[Operand]) -> str:
+    """A text that none of the operands is, nor begins like."""
+    return "x" * (1 + max((len(str(operand)) for operand in operands), default=0))
 
 
 def is_known(condition: Condition) -> bool:
     """Whether a few values can stand for all, as far as this condition can tell."""
-    return condition.operator in _PRESENCE or condition.operator in _known(condition.subject.type)
+    return (
+        condition.operator in _PRESENCE
+        or condition.operator in _known(condition.subject.type)
+        or begins_no_number(condition)
+    )
+
+
+def begins_no_number(condition: Condition) -> bool:
+    """Whether it asks for a beginning that no phone number has in its normal form."""
+    return (
+        condition.subject.type is FieldType.PHONE
+        and condition.operator in _BEGINNINGS
+        and not begins_a_number(str(condition.operands[0]))
+    )
 
 
 def _known(type_: FieldType) -> frozenset[Operator]:
@@ -143,11 +189,40 @@ def _around(operands: Iterable[Any], neighbours: Any) -> Iterator[Any]:
 
 
 def _next_days(day: str) -> Iterator[str]:
+    if not _is_date(day):
+        yield date_text(FIRST_DAY if day == BEFORE_ALL_DATES else LAST_DAY)
+        return
     for step in (-1, 1):
         try:
             yield (date.fromisoformat(day) + timedelta(days=step)).isoformat()
         except OverflowError:
             continue
+
+
+def _anniversaries(days: Iterable[str], marks: Iterable[str]) -> Iterator[str]:
+    """Behind each of `days`, and at the calendar's beginning, the first date of each part into which `marks` cut the year."""
+    firsts = {first for mark in marks for first in (mark, _day_after(mark), "01-01")}
+    if "02-29" in firsts:
+        # In most years that part begins with the next day.
+        firsts.add("03-01")
+    begins = [FIRST_DAY - 1, *(date.fromisoformat(day).toordinal() for day in days if _is_date(day))]
+    for first in firsts:
+        month, day_of_month = int(first[:2]), int(first[3:])
+        for begin in begins:
+            # Leap years are eight years apart at most.
+            years = range(civil(begin)[0], civil(begin)[0] + 10)
+            found = [
+                number_of(year, month, day_of_month) for year in years if first != "02-29" or isleap(year)
+            ]
+            yield from (date_text(day) for day in found[:2] if begin < day <= LAST_DAY)
+
+
+def _day_after(mark: str) -> str:
+    return date_text(number_of(2000, int(mark[:2]), int(mark[3:])) + 1)[5:]
+
+
+def _is_date(day: str) -> bool:
+    return day not in (BEFORE_ALL_DATES, AFTER_ALL_DATES)
 
 
 def _next_instants(instant: datetime) -> Iterator[datetime]:
@@ -164,6 +239,18 @@ def _sets(tags: Sequence[str]) -> Iterator[list[str]]:
     for size in range(len(tags) + 1):
         for chosen in combinations(tags, size):
             yield sorted([*chosen, other])
+
+
+def memberships(audiences: Collection[AudienceRef]) -> list[dict[str, Any]]:
+    """A contact in each choice of these audiences, of which each may mean anything. Empty where those are too many."""
+    if len(audiences) > _MOST_AUDIENCES:
+        return []
+    sizes = range(len(audiences) + 1)
+    return [
+        {GROUPS: [audience.id for audience in chosen]}
+        for size in sizes
+        for chosen in combinations(audiences, size)
+    ]
 
 
 # ---- parts of texts ------------------------------------------------------------------------------------------------

@@ -20,6 +20,26 @@ def test_a_time_zone_that_does_not_exist_is_refused(name: str) -> None:
     assert refused.value.path == ("time_zone",)
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("europe/berlin", "Europe/Berlin"),
+        ("Berlin", "Europe/Berlin"),
+        ("new york", "America/New_York"),
+        ("utc", "UTC"),
+    ],
+)
+def test_a_time_zone_that_is_only_spelled_otherwise_is_named(name: str, meant: str) -> None:
+    with pytest.raises(InvalidValue, match=f"Did you mean {meant}\\?"):
+        Settings(time_zone=name)
+
+
+@pytest.mark.parametrize(("name", "meant"), [("UK", "GB"), ("uk", "GB"), ("us", "US"), ("USA", "US")])
+def test_a_region_that_is_only_spelled_otherwise_is_named(name: str, meant: str) -> None:
+    with pytest.raises(InvalidValue, match=f"Did you mean {meant}\\?"):
+        Settings(region=name)
+
+
 @pytest.mark.parametrize("region", ["", "us", "USA", "XX"])
 def test_a_region_that_does_not_exist_is_refused(region: str) -> None:
     with pytest.raises(InvalidValue, match="no region") as refused:

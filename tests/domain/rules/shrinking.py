@@ -11,7 +11,9 @@ from typing import Any, assert_never
 from domain.errors import ShoalError
 from domain.fields import FieldType
 from domain.rules.build import build
+from domain.rules.calendar import Now, Span, Unit
 from domain.rules.canonical import to_text
+from domain.rules.moving import is_moving
 from domain.rules.operators import Shape
 from domain.rules.readings import Operand
 from domain.rules.text import parse_unbound
@@ -20,14 +22,16 @@ from domain.rules.tree import (
     UPDATED,
     All,
     AnyOf,
+    Carries,
     Condition,
+    MemberOf,
     Not,
     Rule,
     Subject,
     all_of,
     any_of,
-    conditions,
     field_subject,
+    leaves,
     negate,
     paths_read,
 )
@@ -80,10 +84,11 @@ def _fewer(contacts: list[Document]) -> Iterator[list[Document]]:
 
 def _emptier(contacts: list[Document]) -> Iterator[list[Document]]:
     for position, contact in enumerate(contacts):
-        for key in contact.get("normal") or {}:
-            normal = {other: value for other, value in contact["normal"].items() if other != key}
-            yield [*contacts[:position], contact | {"normal": normal}, *contacts[position + 1 :]]
-        for key in ("created", "updated"):
+        for part in ("normal", "anniversaries"):
+            for key in contact.get(part) or {}:
+                left = {other: value for other, value in contact[part].items() if other != key}
+                yield [*contacts[:position], contact | {part: left}, *contacts[position + 1 :]]
+        for key in ("created", "updated", "anniversaries"):
             if key in contact:
                 without = {other: value for other, value in contact.items() if other != key}
                 yield [*contacts[:position], without, *contacts[position + 1 :]]
@@ -104,6 +109,8 @@ def _instead(rule: Rule, old: Subject, new: Subject) -> Rule:
     match rule:
         case Condition():
             return replace(rule, subject=new) if rule.subject == old else rule
+        case MemberOf() | Carries():
+            return rule
         case Not(child=child):
             return negate(_instead(child, old, new))
         case All(children=children):
@@ -119,6 +126,8 @@ def _simpler(rule: Rule) -> Iterator[Rule]:
     match rule:
         case Condition():
             yield from _simpler_condition(rule)
+        case MemberOf() | Carries():
+            return
         case Not(child=child):
             yield child
             yield from map(negate, _simpler(child))
@@ -147,10 +156,13 @@ def _simpler_condition(condition: Condition) -> Iterator[Rule]:
 
 
 def _simpler_operands(operand: Operand) -> Iterator[Operand]:
-    """Shorter texts, and whole numbers nearer to nought. Dates and points in time are simple enough."""
+    """Shorter texts, shorter times, and whole numbers nearer to nought. Dates and points in time are simple enough."""
     match operand:
-        case bool() | datetime():
+        case bool() | datetime() | Unit():
             return
+        case Span():
+            counts = dict.fromkeys((1, operand.count // 2, operand.count - 1))
+            yield from (Span(count, operand.unit) for count in counts if 0 < count < operand.count)
         case str():
             yield from dict.fromkeys(
                 (operand[: len(operand) // 2], operand[len(operand) // 2 :], operand[1:], operand[:-1])
@@ -167,19 +179,25 @@ def _simpler_operands(operand: Operand) -> Iterator[Operand]:
 def _can_be(condition: Condition) -> bool:
     """Whether people could write it: the text of a half is not always a normal form."""
     try:
-        return build(parse_unbound(to_text(condition), LIMITS), FIELDS, SETTINGS, LIMITS) == condition
+        return build(parse_unbound(to_text(condition), LIMITS, FIELDS), FIELDS, SETTINGS, LIMITS) == condition
     except ShoalError:
         return False
 
 
-def named_case(name: str, rule: Rule, contacts: list[Document], accepted: list[int]) -> str:
+def named_case(name: str, rule: Rule, contacts: list[Document], accepted: list[int], now: Now) -> str:
     """An entry of `NAMED_CASES`. `accepted` is what the predicate accepts: whoever mends it decides which reading is right."""
     normals = ", ".join(_written(contact.get("normal")) for contact in contacts)
-    entry = f"    {name!r}: ({to_text(rule)!r}, [{normals}], {accepted!r}),"
-    if all(condition.subject.is_field for condition in conditions(rule)):
-        return entry
-    times = [{key: contact[key] for key in ("created", "updated") if key in contact} for contact in contacts]
-    return f"{entry}  # where the contacts have {_written(times)}"
+    # What groups a contact is in has no text once a rule is followed.
+    text = repr(rule if any(isinstance(leaf, Carries) for leaf in leaves(rule)) else to_text(rule))
+    entry = f"    {name!r}: ({text}, [{normals}], {accepted!r}),"
+    if is_moving(rule):
+        entry = f"{entry}  # at {now.instant.isoformat()} by {now.settings}"
+    besides = [
+        {key: contact[key] for key in ("created", "updated", "anniversaries") if key in contact}
+        for contact in contacts
+    ]
+    read = {path.partition(".")[0] for path in paths_read(rule)} - {"normal"}
+    return f"{entry}  # where the contacts have {_written(besides)}" if read else entry
 
 
 def _written(value: Any) -> str:

@@ -1,19 +1,41 @@
 from datetime import UTC, datetime
+from random import Random
+from time import process_time
 from typing import Any
 
 import pytest
+from bson import ObjectId
 
-from domain.errors import InvalidRule, InvalidValue, LimitExceeded, ShoalError, UnknownField
-from domain.rules.build import Place, Unbound, UnboundAll, UnboundAny, UnboundCondition, UnboundNot, build
+from domain.errors import (
+    InvalidRule,
+    InvalidValue,
+    LimitExceeded,
+    ShoalError,
+    UnknownAudience,
+    UnknownField,
+)
+from domain.rules.build import (
+    IdentifiedAudience,
+    NamedAudience,
+    Place,
+    Unbound,
+    UnboundAll,
+    UnboundAny,
+    UnboundCondition,
+    UnboundMembership,
+    UnboundNot,
+    build,
+)
+from domain.rules.calendar import Span, Unit
 from domain.rules.operators import Operator
-from domain.rules.tree import Condition, Limits, Rule
-from tests.domain.rules.generate import FIELDS, LIMITS, SETTINGS
+from domain.rules.tree import AudienceKind, AudienceRef, Condition, Limits, MemberOf, Quantifier, Rule
+from tests.domain.rules.generate import AUDIENCES, FIELDS, LIMITS, SETTINGS
 
 HERE = Place(path=("rule", "all", 0, "where"))
 
 
 def _build(unbound: Unbound, limits: Limits = LIMITS) -> Rule:
-    return build(unbound, FIELDS, SETTINGS, limits)
+    return build(unbound, FIELDS, SETTINGS, limits, AUDIENCES)
 
 
 def _condition(
@@ -45,6 +67,12 @@ def _condition(
         ("role", Operator.IS, ["STAFF"], ("staff",)),
         ("interests", Operator.HAS_ALL_OF, ["Hats", "shoes"], ("hats", "shoes")),
         ("city", Operator.IS_EMPTY, [], ()),
+        ("last_seen", Operator.IN_THE_LAST, ["7 Days"], (Span(7, Unit.DAY),)),
+        ("created", Operator.MORE_THAN_AGO, ["90 minutes"], (Span(90, Unit.MINUTE),)),
+        ("birthdate", Operator.IN_THE_NEXT, ["1 week"], (Span(1, Unit.WEEK),)),
+        ("updated", Operator.THIS, ["MONTH"], (Unit.MONTH,)),
+        ("birthdate", Operator.ANNIVERSARY_TODAY, [], ()),
+        ("birthdate", Operator.ANNIVERSARY_IN_MONTH, [5.0], (5,)),
     ],
 )
 def test_operands_become_what_values_of_the_field_become(
@@ -79,7 +107,7 @@ REFUSED: list[tuple[UnboundCondition, type[ShoalError], str, tuple[str | int, ..
     (
         _condition("city", Operator.IS, "x", include_missing=True),
         InvalidRule,
-        "negative operator",
+        "never includes missing values",
         ("includeMissing",),
     ),
     (_condition("city", Operator.IS_ANY_OF), InvalidRule, "at least one value", ("operands",)),
@@ -128,7 +156,14 @@ REFUSED: list[tuple[UnboundCondition, type[ShoalError], str, tuple[str | int, ..
     (_condition("phone", Operator.CONTAINS, "call"), InvalidValue, "digits", ("operands", 0)),
     (_condition("phone", Operator.CONTAINS, "12+3"), InvalidValue, "digits", ("operands", 0)),
     (_condition("score", Operator.IS, *[True]), InvalidValue, "not a number", ("operands", 0)),
-    (_condition("score", Operator.IS, "3"), InvalidValue, "not a number", ("operands", 0)),
+    (_condition("score", Operator.IS, "3"), InvalidValue, "Write 3 without quotes", ("operands", 0)),
+    (_condition("score", Operator.IS, "many"), InvalidValue, "not a number", ("operands", 0)),
+    (
+        _condition("email", Operator.DOMAIN_IS_ANY_OF, "gmail"),
+        InvalidValue,
+        "A domain has a period, as gmail.com",
+        ("operands", 0),
+    ),
     (_condition("score", Operator.LESS_THAN, float("nan")), InvalidValue, "finite", ("operands", 0)),
     (_condition("newsletter", Operator.IS, 1), InvalidValue, "neither true nor false", ("operands", 0)),
     (_condition("birthdate", Operator.ON, "2021-02-29"), InvalidValue, "not a date", ("operands", 0)),
@@ -150,6 +185,106 @@ def test_what_means_nothing_is_refused_with_its_path(
 
 A = _condition("city", Operator.IS, "a")
 
+VIPS, LAPSED = AUDIENCES.of(AudienceKind.GROUP)[0], AUDIENCES.of(AudienceKind.SEGMENT)[1]
+
+
+def _by_name(kind: AudienceKind, name: str) -> NamedAudience:
+    return NamedAudience(kind=kind, name=name, place=HERE / "anyOf" / 0)
+
+
+def _by_id(audience: AudienceRef | None) -> IdentifiedAudience:
+    return IdentifiedAudience(audience=audience, place=HERE / "anyOf" / 0)
+
+
+def _membership(*audiences: NamedAudience | IdentifiedAudience) -> UnboundMembership:
+    return UnboundMembership(quantifier=Quantifier.ANY, audiences=audiences, place=HERE / "anyOf")
+
+
+def test_audiences_are_found_by_name_or_identifier_and_each_stands_once_where_it_was_said_first() -> None:
+    said: list[NamedAudience | IdentifiedAudience] = [
+        _by_name(AudienceKind.SEGMENT, "  LAPSED "),
+        _by_id(VIPS),
+        _by_id(LAPSED),
+        _by_name(AudienceKind.GROUP, "Vip"),
+    ]
+    assert _build(_membership(*said)) == MemberOf(quantifier=Quantifier.ANY, audiences=(LAPSED, VIPS))
+
+
+UNKNOWN: list[tuple[NamedAudience | IdentifiedAudience, str]] = [
+    (_by_name(AudienceKind.GROUP, "VPI"), "There is no group “VPI”. Did you mean “VIP”?"),
+    (
+        _by_name(AudienceKind.GROUP, "staff active"),
+        "There is no group “staff active”. Did you mean “Staff - Active”?",
+    ),
+    (
+        _by_name(AudienceKind.GROUP, "lapsed"),
+        "There is no group “lapsed”, but a segment of this name. Did you mean that?",
+    ),
+    (_by_name(AudienceKind.SEGMENT, "Nothing at all"), "There is no segment “Nothing at all”."),
+    (_by_name(AudienceKind.SEGMENT, ""), "There is no segment “”."),
+    (_by_name(AudienceKind.SEGMENT, "x" * 1_000), f"There is no segment “{'x' * 100}…”."),
+    (_by_id(None), "There is no such group or segment. It may have been deleted."),
+    (
+        _by_id(AudienceRef(kind=AudienceKind.SEGMENT, id=VIPS.id)),
+        "There is no such group or segment. It may have been deleted.",
+    ),
+    (
+        _by_id(AudienceRef(kind=AudienceKind.GROUP, id=ObjectId())),
+        "There is no such group or segment. It may have been deleted.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("audience", "message"), UNKNOWN, ids=range(len(UNKNOWN)))
+def test_an_unknown_audience_is_refused_with_its_path_and_the_nearest_known_ones(
+    audience: NamedAudience | IdentifiedAudience, message: str
+) -> None:
+    with pytest.raises(UnknownAudience) as refused:
+        _build(UnboundAll(children=[A, _membership(_by_id(VIPS), audience)]))
+    assert refused.value.message == message
+    assert refused.value.path == (*HERE.path, "anyOf", 0)
+
+
+class _Thousands:
+    def __init__(self) -> None:
+        random = Random(1)
+        self.all = ["".join(random.choices("abcdefgh ", k=90)) for _ in range(10_000)]
+
+    def named(self, _kind: AudienceKind, _name: str) -> ObjectId | None:
+        return None
+
+    def kind_of(self, _identifier: ObjectId) -> AudienceKind | None:
+        raise NotImplementedError
+
+    def names(self, _kind: AudienceKind) -> list[str]:
+        return self.all
+
+
+def test_among_thousands_of_long_names_the_nearest_is_found_soon() -> None:
+    known = _Thousands()
+    nearest = known.all[5_000]
+    began = process_time()
+    with pytest.raises(UnknownAudience, match=f"Did you mean “{nearest}”"):
+        build(
+            _membership(_by_name(AudienceKind.GROUP, nearest[10:50] + "x" + nearest[50:])),
+            FIELDS,
+            SETTINGS,
+            LIMITS,
+            known,
+        )
+    assert process_time() - began < 2
+
+
+def test_an_account_without_audiences_has_none_to_refer_to() -> None:
+    with pytest.raises(UnknownAudience, match="There is no group “VIP”"):
+        build(_membership(_by_name(AudienceKind.GROUP, "VIP")), FIELDS, SETTINGS, LIMITS)
+
+
+def test_a_membership_of_nothing_is_refused() -> None:
+    with pytest.raises(InvalidRule, match="an empty list means nothing") as refused:
+        _build(_membership())
+    assert refused.value.path == (*HERE.path, "anyOf")
+
 
 @pytest.mark.parametrize("list_", [UnboundAll, UnboundAny])
 def test_an_empty_list_of_rules_is_refused(list_: type[UnboundAll] | type[UnboundAny]) -> None:
@@ -165,6 +300,10 @@ def test_limits_are_named() -> None:
         _build(_condition("score", Operator.IS_ANY_OF, *range(1_001)))
     with pytest.raises(LimitExceeded, match="2 conditions"):
         _build(UnboundAll(children=[A] * 3), Limits(conditions=2))
+    with pytest.raises(LimitExceeded, match="1,000 groups and segments"):
+        _build(_membership(*[_by_id(VIPS)] * 1_001))
+    with pytest.raises(LimitExceeded, match="2 conditions"):
+        _build(UnboundAll(children=[A, _membership(_by_id(VIPS)), A]), Limits(conditions=2))
 
 
 def test_depth_is_judged_after_normalisation() -> None:

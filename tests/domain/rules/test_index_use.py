@@ -1,6 +1,7 @@
 """Which operators an index of the account and the field can serve: the database is asked, and `table.py` keeps the list."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,9 +11,11 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure
 
+from domain.rules.moving import at, slivers
 from domain.rules.operators import Operator
 from domain.rules.query import to_query
-from domain.rules.table import SERVED_BY_AN_INDEX, example
+from domain.rules.table import EXAMPLE_NOW, SERVED_BY_AN_INDEX, example
+from domain.rules.tree import paths_read
 
 Document = dict[str, Any]
 
@@ -30,14 +33,15 @@ def _contacts() -> Iterator[Document]:
             "phone": f"+120222434{number % 90 + 10}",
             "score": number % 10,
             "newsletter": number % 2 == 0,
-            "birthdate": ("1964-05-05", "1965-01-01", "1980-02-29", "1990-12-31")[number % 4],
-            "last_seen": start + timedelta(days=number % 60),
+            "birthdate": ("1964-05-05", "1965-01-01", "1980-02-29", "1970-05-10")[number % 4],
+            "last_seen": start + timedelta(days=number % 80),
             "interests": (["shoes"], ["boots", "shoes"], ["hats"], ["boots", "hats"])[number % 4],
         }
         yield {
             "_id": number,
             "account": "ours" if number % 3 else "theirs",
             "normal": normal if number % 10 else {},
+            "anniversaries": {"birthdate": normal["birthdate"][5:]} if number % 10 else {},
         }
 
 
@@ -45,8 +49,10 @@ async def _served(contacts: AsyncCollection[Document], operator: Operator, *, in
     """Whether the database answers from an index of the account and the field, without reading all of the account's contacts."""
     condition = example(operator, include_missing=include_missing)
     await contacts.drop_indexes()
-    await contacts.create_indexes([IndexModel([("account", ASCENDING), (condition.subject.path, ASCENDING)])])
-    query = {"account": "ours", **to_query(condition)}
+    await contacts.create_indexes(
+        [IndexModel([("account", ASCENDING), (path, ASCENDING)]) for path in paths_read(condition)]
+    )
+    query = {"account": "ours", **to_query(at(condition, EXAMPLE_NOW))}
     try:
         told = await contacts.database.command(
             "explain", {"find": contacts.name, "filter": query}, verbosity="executionStats"
@@ -74,3 +80,21 @@ async def test_an_index_serves_the_operators_that_are_said_to_be_served(
     # MongoDB also walks an index for what is not there, and reads most of it; that is not counted as being served.
     if "secantusVersion" in await database.client.admin.command("buildInfo"):
         assert {operator.name for operator in served - SERVED_BY_AN_INDEX} == set()
+
+
+async def test_an_index_serves_the_slivers_of_every_moving_operator(
+    database: AsyncDatabase[Document],
+) -> None:
+    contacts = database["contacts"]
+    await contacts.insert_many(list(_contacts()))
+    paths = ("normal.last_seen", "anniversaries.birthdate")
+    await contacts.create_indexes([IndexModel([("account", ASCENDING), (path, ASCENDING)]) for path in paths])
+    since, until = (replace(EXAMPLE_NOW, instant=datetime(2026, month, 1, tzinfo=UTC)) for month in (5, 6))
+    for operator in Operator:
+        for sliver in slivers(example(operator), since, until):
+            told = await contacts.database.command(
+                "explain",
+                {"find": contacts.name, "filter": {"account": "ours", **sliver}},
+                verbosity="queryPlanner",
+            )
+            assert "IXSCAN" in repr(told["queryPlanner"]["winningPlan"]), sliver

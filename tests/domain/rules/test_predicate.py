@@ -4,9 +4,10 @@ from typing import Any
 import pytest
 from bson.int64 import Int64
 
+from domain.rules.moving import at
 from domain.rules.predicate import to_predicate
 from domain.rules.text import parse
-from tests.domain.rules.generate import FIELDS, LIMITS, SETTINGS
+from tests.domain.rules.generate import FIELDS, LIMITS, NOWS, SETTINGS
 
 
 def _accepts(text: str, contact: Mapping[str, Any]) -> bool:
@@ -40,3 +41,10 @@ def test_any_mapping_will_do_for_a_contact() -> None:
             return 1
 
     assert _accepts('city is "bonn"', Lazy())
+
+
+@pytest.mark.parametrize("odd", [None, {}, "05-10", [], 5, {"birthdate": None}, {"birthdate": 510}])
+def test_a_contact_without_days_of_the_year_has_no_anniversaries(odd: Any) -> None:
+    today = at(parse("birthdate anniversary today", FIELDS, SETTINGS, LIMITS), NOWS[0])
+    assert not to_predicate(today)({"anniversaries": odd, "normal": {"birthdate": "1965-05-03"}})
+    assert to_predicate(today)({"anniversaries": {"birthdate": "05-03"}})

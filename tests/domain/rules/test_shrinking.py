@@ -9,7 +9,7 @@ from domain.rules.operators import Operator
 from domain.rules.predicate import to_predicate
 from domain.rules.text import parse
 from domain.rules.tree import Condition, Rule, conditions
-from tests.domain.rules.generate import FIELDS, LIMITS, SETTINGS, Generator
+from tests.domain.rules.generate import FIELDS, LIMITS, NOWS, SETTINGS, Generator
 from tests.domain.rules.shrinking import named_case, shrunk
 
 Document = dict[str, Any]
@@ -69,7 +69,7 @@ async def test_what_needs_two_contacts_keeps_two() -> None:
 
 def test_a_case_is_written_as_the_table_of_cases_has_it() -> None:
     rule = _parse('city is not "a\\\\b"')
-    entry = named_case("found", rule, [{"_id": 7, "normal": {"city": "x"}}, {}], [0, 1])
+    entry = named_case("found", rule, [{"_id": 7, "normal": {"city": "x"}}, {}], [0, 1], NOWS[0])
     cases = eval(f"{{{entry}}}")
     assert cases == {"found": (to_text(rule), [{"city": "x"}, None], [0, 1])}
     assert _parse(cases["found"][0]) == rule
@@ -84,5 +84,5 @@ async def test_what_is_wrong_about_the_contact_s_own_times_is_told_by_a_field() 
     rule = _parse("updated after 2026-05-03T07:00:00Z and created at or after 2026-05-03T08:00:00Z")
     simplest, contacts = await shrunk(rule, [{"created": at, "updated": at}], disagrees)
     assert contacts == [{"normal": {"last_seen": at}}]
-    entry = named_case("found", simplest, contacts, [0])
+    entry = named_case("found", simplest, contacts, [0], NOWS[0])
     assert eval(f"{{{entry}}}") == {"found": (to_text(simplest), [{"last_seen": at}], [0])}

@@ -1,4 +1,7 @@
-"""The two readings against each other for as long as SOAK_MINUTES says, with new rules and contacts all the time."""
+"""The two readings against each other for as long as SOAK_MINUTES says, with new rules and contacts all the time.
+
+Every operator, references nested in each other, instants and settings of all kinds.
+"""
 
 import os
 import time
@@ -9,6 +12,8 @@ from pymongo import ASCENDING, IndexModel
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 
+from domain.rules.calendar import Now
+from domain.rules.moving import at
 from domain.rules.predicate import to_predicate
 from domain.rules.query import to_query
 from domain.rules.tree import Rule
@@ -36,20 +41,21 @@ async def test_the_two_readings_agree_for_as_long_as_they_are_asked(
     seed, rules, pairs = first_seed, 0, 0
     found: list[str] = []
     while time.monotonic() - began < MINUTES * 60 and len(found) < MOST_REPORTED:
-        generator = Generator(seed, tame=indexed)
+        generator = Generator(seed, tame=indexed, refers=True)
+        now, drawn = generator.now(), [generator.followed(generator.rule()) for _ in range(RULES)]
+        generator.aim(drawn, now)
         contacts = await _collection(database, f"round_{seed}", indexed=indexed)
         await contacts.insert_many(
             [{"_id": number, "account": "ours", **generator.contact()} for number in range(CONTACTS)]
         )
         stored = await contacts.find().to_list()
-        for _ in range(RULES):
+        for rule in drawn:
             if len(found) == MOST_REPORTED:
                 break
-            rule = generator.rule()
             rules, pairs = rules + 1, pairs + len(stored)
-            if await _disagree(contacts, rule, stored):
+            if await _disagree(contacts, rule, now, stored):
                 scratch = await _collection(database, f"case_{seed}_{rules}", indexed=indexed)
-                found.append(await _case(scratch, f"seed {seed}, rule {rules}", rule, stored))
+                found.append(await _case(scratch, f"seed {seed}, rule {rules}", rule, now, stored))
         await contacts.drop()
         seed += 1
     seconds = time.monotonic() - began
@@ -66,27 +72,35 @@ async def _collection(
 ) -> AsyncCollection[Document]:
     if indexed:
         await database[name].create_indexes(
-            [IndexModel([("account", ASCENDING), (f"normal.{key}", ASCENDING)]) for key in FIELDS]
+            [
+                IndexModel([("account", ASCENDING), (path, ASCENDING)])
+                for path in [*(f"normal.{key}" for key in FIELDS), "anniversaries.birthdate", "groups"]
+            ]
         )
     return database[name]
 
 
-async def _disagree(contacts: AsyncCollection[Document], rule: Rule, stored: list[Document]) -> bool:
-    accepts = to_predicate(rule)
+async def _disagree(
+    contacts: AsyncCollection[Document], rule: Rule, now: Now, stored: list[Document]
+) -> bool:
+    accepts = to_predicate(at(rule, now))
     wanted = {contact["_id"] for contact in stored if accepts(contact)}
     # Within the account, so that the indexes serve.
-    query = {"account": "ours", **to_query(rule)}
+    query = {"account": "ours", **to_query(at(rule, now))}
     return {contact["_id"] async for contact in contacts.find(query, {"_id": 1})} != wanted
 
 
-async def _case(scratch: AsyncCollection[Document], name: str, rule: Rule, stored: list[Document]) -> str:
+async def _case(
+    scratch: AsyncCollection[Document], name: str, rule: Rule, now: Now, stored: list[Document]
+) -> str:
     """The disagreement at its smallest. It is tried out in `scratch`, which has the indexes of where it was found."""
 
     async def disagrees(simpler: Rule, fewer: list[Document]) -> bool:
         await scratch.delete_many({})
         await scratch.insert_many(fewer)
-        return await _disagree(scratch, simpler, fewer)
+        return await _disagree(scratch, simpler, now, fewer)
 
     simplest, fewest = await shrunk(rule, stored, disagrees)
-    accepts = to_predicate(simplest)
-    return named_case(name, simplest, fewest, [place for place, each in enumerate(fewest) if accepts(each)])
+    accepts = to_predicate(at(simplest, now))
+    accepted = [place for place, each in enumerate(fewest) if accepts(each)]
+    return named_case(name, simplest, fewest, accepted, now)

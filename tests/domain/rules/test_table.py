@@ -1,16 +1,20 @@
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from bson import ObjectId
 
 from domain.errors import ShoalError
 from domain.fields import Field, FieldRegistry, FieldType
+from domain.rules.calendar import LARGEST_COUNT
 from domain.rules.canonical import to_text
+from domain.rules.moving import is_moving
 from domain.rules.operators import Operator
 from domain.rules.table import SERVED_BY_AN_INDEX, example, operator_table
 from domain.rules.text import parse
-from domain.rules.tree import Limits
-from tests.domain.rules.generate import LIMITS, SETTINGS
+from domain.rules.tree import AudienceKind, Limits, MemberOf, Quantifier, leaves
+from tests.domain.rules.generate import AUDIENCES, LIMITS, SETTINGS
 
 DOCUMENT = Path(__file__).parents[3] / "docs/rules.md"
 
@@ -25,6 +29,7 @@ FIELDS = FieldRegistry(
         Field(key="newsletter", label="Newsletter", type=FieldType.BOOLEAN),
         Field(key="last_seen", label="Last seen", type=FieldType.DATETIME),
         Field(key="interests", label="Interests", type=FieldType.TAGS),
+        Field(key="contract_end", label="Contract end", type=FieldType.DATE),
     ]
 )
 
@@ -59,15 +64,45 @@ def test_the_table_has_a_line_for_each_operator_and_every_line_as_many_cells() -
     assert sum(line.endswith("| yes |") for line in lines) == len(SERVED_BY_AN_INDEX)
 
 
+class _AnyAudience:
+    """An account in which every name is taken."""
+
+    def named(self, _kind: AudienceKind, _name: str) -> ObjectId | None:
+        return ObjectId()
+
+    def kind_of(self, _identifier: ObjectId) -> AudienceKind | None:
+        raise NotImplementedError
+
+    def names(self, _kind: AudienceKind) -> Iterable[str]:
+        raise NotImplementedError
+
+
 def test_every_rule_in_the_documentation_can_be_built() -> None:
     rows = re.findall(
-        r"^\| (?!in words|---).* \| `(.*)` \|$", _section("Five rules, in words and as text"), re.MULTILINE
+        r"^\| (?!in words|---).* \| `(.*)` \|$", _section("Six rules, in words and as text"), re.MULTILINE
     )
-    assert len(rows) == 5
+    assert len(rows) == 6
+    moving = re.findall(
+        r"^\| (?!in words|---).* \| `(.*)` \|$", _section("Rules that move with time"), re.MULTILINE
+    )
+    assert len(moving) >= 5
+    assert all(is_moving(parse(text, FIELDS, SETTINGS, LIMITS)) for text in moving)
     before_the_mistakes, _, _ = DOCUMENT.read_text("utf-8").partition("## What goes wrong")
     quoted = re.findall(r"`([a-z_]+ (?:is|starts) [^`]*)`", before_the_mistakes)
     for text in [*rows, *quoted]:
-        parse(re.sub(r"\s+", " ", text), FIELDS, SETTINGS, LIMITS)
+        parse(re.sub(r"\s+", " ", text), FIELDS, SETTINGS, LIMITS, _AnyAudience())
+    for text in re.findall(r"`F ((?:in|more|this|last|next|anniversary) [^`]*)`", before_the_mistakes):
+        parse(f"birthdate {text}", FIELDS, SETTINGS, LIMITS)
+
+
+def test_every_rule_over_groups_and_segments_in_the_documentation_can_be_built() -> None:
+    rows = re.findall(
+        r"^\| (?!in words|---).* \| `(.*)` \|$", _section("Groups and segments inside rules"), re.MULTILINE
+    )
+    assert len(rows) >= 4
+    built = [parse(text, FIELDS, SETTINGS, LIMITS, _AnyAudience()) for text in rows]
+    said = {leaf.quantifier for rule in built for leaf in leaves(rule) if isinstance(leaf, MemberOf)}
+    assert said == set(Quantifier)
 
 
 def test_what_goes_wrong_says_what_the_documentation_says() -> None:
@@ -75,11 +110,16 @@ def test_what_goes_wrong_says_what_the_documentation_says() -> None:
     assert len(rows) >= 6
     for text, message in rows:
         with pytest.raises(ShoalError) as refused:
-            parse(text, FIELDS, SETTINGS, LIMITS)
+            parse(text, FIELDS, SETTINGS, LIMITS, AUDIENCES)
         assert refused.value.message == message
 
 
 def test_the_limits_are_the_documented_ones() -> None:
     said = re.sub(r"\s+", " ", _section("Limits"))
-    for number in (Limits().depth, Limits().conditions, Limits().operands, Limits().text):
+    limits = Limits()
+    for number in (
+        *(limits.depth, limits.conditions, limits.operands, limits.text),
+        *(limits.followed_depth, limits.followed_conditions),
+        LARGEST_COUNT,
+    ):
         assert f"{number:,}" in said

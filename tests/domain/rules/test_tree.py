@@ -9,17 +9,22 @@ from domain.rules.tree import (
     CREATED,
     All,
     AnyOf,
+    Carries,
     Condition,
     Limits,
+    MemberOf,
     Not,
     Rule,
     all_of,
+    anniversary_subject,
     any_of,
     conditions,
     field_subject,
     fields_used,
     negate,
     paths_read,
+    read_subject,
+    replaced,
     within,
 )
 from tests.domain.rules.generate import Generator
@@ -77,7 +82,7 @@ def _rebuilt(rule: Rule) -> Rule:
             return any_of(map(_rebuilt, children))
         case Not(child=child):
             return negate(_rebuilt(child))
-        case Condition():
+        case Condition() | MemberOf() | Carries():
             return rule
 
 
@@ -121,3 +126,22 @@ def test_a_rule_tells_its_conditions_in_order_and_what_it_reads() -> None:
     assert list(conditions(rule)) == [B, new, A, B]
     assert fields_used(rule) == {"a", "b"}
     assert paths_read(rule) == {"normal.a", "normal.b", "created"}
+
+
+def test_a_rule_in_whose_conditions_others_are_put_is_in_its_shape_again() -> None:
+    rule = any_of([A, all_of([B, negate(A)])])
+    assert replaced(rule, lambda each: any_of([A, C]) if each == A else each) == any_of(
+        [A, C, all_of([B, negate(any_of([A, C]))])]
+    )
+    assert replaced(negate(A), lambda _: negate(B)) == B
+    assert replaced(rule, lambda each: each) == rule
+
+
+def test_of_a_date_the_yearly_operators_read_the_day_of_the_year() -> None:
+    date = field_subject("birthdate", FieldType.DATE)
+    today = Condition(subject=date, operator=Operator.ANNIVERSARY_TODAY)
+    assert read_subject(today) == anniversary_subject("birthdate")
+    assert (read_subject(today).key, read_subject(today).is_field) == ("birthdate", True)
+    assert read_subject(Condition(subject=date, operator=Operator.IS_EMPTY)) == date
+    assert fields_used(today) == {"birthdate"}
+    assert paths_read(today) == {"anniversaries.birthdate"}

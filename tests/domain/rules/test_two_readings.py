@@ -7,19 +7,34 @@ from pymongo import ASCENDING, IndexModel
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 
-from domain.rules.canonical import to_text
-from domain.rules.operators import Operator, operators_of
+from domain.audiences import difference
+from domain.fields import FieldType
+from domain.rules.calendar import Now
+from domain.rules.moving import at, is_moving
+from domain.rules.operators import Fixed, Operator, operators_of
 from domain.rules.predicate import to_predicate
 from domain.rules.query import to_query
+from domain.rules.references import referred
 from domain.rules.text import parse
-from domain.rules.tree import Rule, conditions
-from tests.domain.rules.generate import FIELDS, LIMITS, SETTINGS, SUBJECTS, Generator
+from domain.rules.tree import (
+    Limits,
+    MemberOf,
+    Quantifier,
+    Rule,
+    all_of,
+    any_of,
+    conditions,
+    negate,
+    within,
+)
+from tests.domain.rules.generate import FIELDS, LIMITS, NOWS, SETTINGS, SUBJECTS, Generator
 
 Document = dict[str, Any]
 
 SEED = 20260503
 CONTACTS = 150
 TREES = 60
+TREES_AT_AN_INSTANT = 20
 
 
 def _rules(generator: Generator) -> list[Rule]:
@@ -31,6 +46,21 @@ def _rules(generator: Generator) -> list[Rule]:
         for include_missing in ([True, False] if operator.value.negative else [None])
     ]
     return singles + [generator.rule() for _ in range(TREES)]
+
+
+def _moving_rules(generator: Generator) -> list[Rule]:
+    """A condition of every moving operator on every field that has it, and trees with moving conditions in them."""
+    singles = [
+        generator.condition(key, operator)
+        for key, type_ in SUBJECTS.items()
+        for operator in operators_of(type_)
+        if not isinstance(operator.value.means, Fixed)
+    ]
+    trees: list[Rule] = []
+    while len(trees) < TREES_AT_AN_INSTANT:
+        if is_moving(tree := generator.rule()):
+            trees.append(tree)
+    return singles + trees
 
 
 async def _stored(contacts: AsyncCollection[Document], generator: Generator) -> list[Document]:
@@ -45,51 +75,136 @@ async def _stored(contacts: AsyncCollection[Document], generator: Generator) -> 
 
 
 async def _disagreements(
-    contacts: AsyncCollection[Document], scope: Document, stored: list[Document], rules: list[Rule]
+    contacts: AsyncCollection[Document], scope: Document, stored: list[Document], rules: list[Rule], now: Now
 ) -> list[str]:
     found: list[str] = []
     documents = {document["_id"]: document for document in stored}
     for each in rules:
-        query = {**scope, **to_query(each)}
-        predicate = to_predicate(each)
+        fixed = at(each, now)
+        query = {**scope, **to_query(fixed)}
+        predicate = to_predicate(fixed)
         wanted = {document["_id"] for document in stored if predicate(document)}
         selected = {document["_id"] async for document in contacts.find(query, {"_id": 1})}
         found.extend(
-            f"{to_text(each)}\n    {query}\n    {'only the query' if number in selected else 'only the predicate'}"
-            f" takes {documents[number]}"
+            f"{each} at {now}\n    {query}\n"
+            f"    {'only the query' if number in selected else 'only the predicate'} takes {documents[number]}"
             for number in sorted(selected ^ wanted)
         )
     return found
 
 
+def _indexes() -> list[IndexModel]:
+    paths = [f"normal.{key}" for key in FIELDS] + [
+        f"anniversaries.{key}" for key, field in FIELDS.items() if field.type is FieldType.DATE
+    ]
+    return [IndexModel([("account", ASCENDING), (path, ASCENDING)]) for path in paths]
+
+
 async def test_both_readings_accept_the_same_contacts(database: AsyncDatabase[Document]) -> None:
     generator = Generator(SEED)
-    rules = _rules(generator)
+    rules, now = _rules(generator), NOWS[0]
+    generator.aim(rules, now)
     stored = await _stored(database["contacts"], generator)
     assert len(rules) * len(stored) >= 20_000
-    assert await _disagreements(database["contacts"], {}, stored, rules) == []
+    assert await _disagreements(database["contacts"], {}, stored, rules, now) == []
 
 
 async def test_both_readings_agree_within_an_account_whose_fields_are_indexed(
     database: AsyncDatabase[Document],
 ) -> None:
     generator = Generator(SEED + 1, tame=True)
-    await database["contacts"].create_indexes(
-        [IndexModel([("account", ASCENDING), (f"normal.{key}", ASCENDING)]) for key in FIELDS]
-    )
+    rules, now = _rules(generator), NOWS[0]
+    generator.aim(rules, now)
+    await database["contacts"].create_indexes(_indexes())
     stored = await _stored(database["contacts"], generator)
     ours = [document for document in stored if document["account"] == "ours"]
-    assert await _disagreements(database["contacts"], {"account": "ours"}, ours, _rules(generator)) == []
+    assert await _disagreements(database["contacts"], {"account": "ours"}, ours, rules, now) == []
+
+
+@pytest.mark.parametrize("now", NOWS, ids=lambda now: f"{now.settings.time_zone} {now.instant:%Y-%m-%d}")
+async def test_both_readings_of_moving_rules_agree_at_every_instant(
+    database: AsyncDatabase[Document], now: Now
+) -> None:
+    # By turns with indexes and without, so that both see clocks change and leap days pass.
+    indexed = NOWS.index(now) % 2 == 1
+    generator = Generator(SEED + NOWS.index(now), tame=indexed)
+    rules = _moving_rules(generator)
+    generator.aim(rules, now)
+    if indexed:
+        await database["contacts"].create_indexes(_indexes())
+    stored = await _stored(database["contacts"], generator)
+    ours = [document for document in stored if document["account"] == "ours"]
+    assert await _disagreements(database["contacts"], {"account": "ours"}, ours, rules, now) == []
+
+
+@pytest.mark.parametrize("indexed", [False, True], ids=["plain", "indexed"])
+async def test_both_readings_of_rules_that_refer_to_others_agree_at_several_instants(
+    *, database: AsyncDatabase[Document], indexed: bool
+) -> None:
+    generator = Generator(SEED + 2, tame=indexed, refers=True)
+    if indexed:
+        groups = IndexModel([("account", ASCENDING), ("groups", ASCENDING)])
+        await database["contacts"].create_indexes([groups, *_indexes()])
+    memberships = [
+        MemberOf(quantifier=quantifier, audiences=tuple(audiences))
+        for quantifier in Quantifier
+        for audiences in (generator.referable[:1], generator.referable[-1:], generator.referable[2:7])
+    ]
+    drawn = [generator.rule() for _ in range(TREES)]
+    # Some more of those that move, if only by what they refer to.
+    drawn += [
+        rule for rule in (generator.rule() for _ in range(TREES)) if is_moving(generator.followed(rule))
+    ]
+    said = [*memberships, *generator.segments.values(), *drawn]
+    assert sum(bool(referred(rule)) for rule in said) > TREES / 2
+    rules = [generator.followed(rule) for rule in said]
+    assert sum(is_moving(rule) for rule, each in zip(rules, said, strict=True) if referred(each)) >= 10
+    nows = NOWS[int(indexed) :: 6]
+    generator.aim(rules, *nows)
+    stored = await _stored(database["contacts"], generator)
+    ours = [document for document in stored if document["account"] == "ours"]
+    for now in nows:
+        assert await _disagreements(database["contacts"], {"account": "ours"}, ours, rules, now) == []
+        answers = {to_predicate(at(rule, now))(document) for rule in rules[:9] for document in ours}
+        assert answers == {True, False}
+
+
+async def test_the_deepest_rule_that_may_be_followed_is_found(database: AsyncDatabase[Document]) -> None:
+    def said(text: str) -> Rule:
+        return parse(text, FIELDS, SETTINGS, LIMITS)
+
+    # The shape that takes most of a query's depth: of two alternatives side by side, one stands under `$and`.
+    rule = said("score is 1")
+    for level in range(LIMITS.followed_depth // 2):
+        rule = all_of(
+            [
+                said('city is "a" or city is "b"'),
+                any_of([said(f"score is {100 + level}"), rule]),
+            ]
+        )
+    assert within(rule, Limits(depth=LIMITS.followed_depth)) is rule
+    contacts = database["contacts"]
+    normals = [
+        {"city": "a", "score": 1},
+        {"city": "b", "score": 107},
+        {"city": "a", "score": 3},
+    ]
+    await contacts.insert_many([{"account": "ours", "normal": normal} for normal in normals])
+    stored = await contacts.find().to_list()
+    assert await _disagreements(contacts, {"account": "ours"}, stored, [rule, negate(rule)], NOWS[0]) == []
+    edited = difference(to_query(said("score is not empty")), to_query(rule))
+    assert len(await contacts.find({"$and": [{"account": "ours"}, edited]}).to_list()) == 1
 
 
 def test_the_generator_meets_every_operator_with_both_answers() -> None:
     generator = Generator(SEED)
-    rules = _rules(generator)
+    rules, now = _rules(generator), NOWS[0]
+    generator.aim(rules, now)
     contacts = [generator.contact() for _ in range(CONTACTS)]
     answers: dict[Operator, set[bool]] = {operator: set() for operator in Operator}
     missing: dict[Operator, set[bool | None]] = {operator: set() for operator in Operator}
     for each in {one for tree in rules for one in conditions(tree)}:
-        predicate = to_predicate(each)
+        predicate = to_predicate(at(each, now))
         answers[each.operator] |= {predicate(document) for document in contacts}
         missing[each.operator].add(each.include_missing)
     assert {operator.name: found for operator, found in answers.items() if found != {True, False}} == {}

@@ -4,9 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.fields import FieldType
+from domain.rules.moving import at
 from domain.rules.operators import Operator, operators_of
 from domain.rules.predicate import to_predicate
-from domain.rules.tree import Condition
+from domain.rules.tree import Condition, Subject, conditions
 from domain.rules.witnesses import Demand, contact_with, exclude, witnesses
 from tests.domain.rules.generate import SUBJECTS, Generator
 
@@ -45,41 +46,46 @@ def _values(generator: Generator, key: str) -> list[Any]:
 def test_a_witness_stands_for_each_value_that_a_contact_can_have(seed: int) -> None:
     generator = Generator(seed)
     key = generator.random.choice([*SUBJECTS])
-    asked = _conditions(generator, key, 3)
-    subject = asked[0].subject
+    drawn, now = _conditions(generator, key, 3), generator.now()
+    generator.aim(drawn, now)
+    subject = drawn[0].subject
+    asked = [fixed for condition in drawn for fixed in conditions(at(condition, now))]
     found = witnesses(subject, asked)
     if found is None:
         assert any(condition.operator in PARTS for condition in asked)
         return
-    judged = {_judgement(asked, value) for value in found}
-    assert judged >= {_judgement(asked, value) for value in _values(generator, key)}
+    judged = {_judgement(subject, asked, value) for value in found}
+    assert judged >= {_judgement(subject, asked, value) for value in _values(generator, key)}
 
 
-def _judgement(asked: list[Condition], value: Any) -> tuple[bool, ...]:
-    return tuple(to_predicate(condition)(contact_with(condition.subject, value)) for condition in asked)
+def _judgement(subject: Subject, asked: list[Condition], value: Any) -> tuple[bool, ...]:
+    contact = contact_with(subject, value)
+    return tuple(to_predicate(condition)(contact) for condition in asked)
 
 
 @given(st.integers(0, 2**32))
 def test_no_value_satisfies_demands_that_exclude_each_other(seed: int) -> None:
     generator = Generator(seed)
     key = generator.random.choice([key for key, type_ in SUBJECTS.items() if type_ is not FieldType.TAGS])
-    conditions = _conditions(generator, key, 6)
+    asked = [
+        fixed
+        for condition in _conditions(generator, key, 6)
+        for fixed in conditions(at(condition, generator.now()))
+    ]
     values = [
         None,
         *_values(generator, key),
-        *(operand for condition in conditions for operand in condition.operands),
+        *(operand for condition in asked for operand in condition.operands),
         *(
             f"{one}{other}"
-            for first in conditions
-            for second in conditions
+            for first in asked
+            for second in asked
             for one in first.operands
             for other in second.operands
             if isinstance(one, str) and isinstance(other, str)
         ),
     ]
-    demands = [
-        Demand(condition=condition, wanted=wanted) for condition in conditions for wanted in (True, False)
-    ]
+    demands = [Demand(condition=condition, wanted=wanted) for condition in asked for wanted in (True, False)]
     for one in demands:
         for other in demands:
             if exclude(one, other):
