@@ -6,10 +6,12 @@ Owns which services there are. Whoever holds an `Account` can reach that account
 from __future__ import annotations
 
 from domain.contacts import Contacts
+from domain.converting import Converter
 from domain.definitions import Definitions
 from domain.groups import Groups
 from domain.membership.feed import Feed
 from domain.membership.freshness import Freshness
+from domain.membership.history import History
 from domain.membership.hub import Hub
 from domain.outcomes import Outcomes
 from domain.registry import Fields
@@ -27,15 +29,28 @@ class Account:
     def __init__(self, name: str, store: Store, hub: Hub, freshness: Freshness) -> None:
         self.name = name
         contacts = store.contacts(name)
+        conversions = store.conversions(name)
         self.definitions = Definitions(store.definitions(name))
-        self.sweeper = Sweeper(contacts, store.definitions(name), self.definitions)
+        self.feed = Feed(name, store.log.of(name), store.past(name), hub, freshness)
+        self.sweeper = Sweeper(contacts, conversions, store.definitions(name), self.definitions, self.feed)
+        self.converter = Converter(contacts, conversions, self.definitions, self.feed)
         self.settings = AccountSettings(self.definitions)
-        self.fields = Fields(self.definitions, self.sweeper)
+        self.fields = Fields(store, self.definitions, self.sweeper, self.converter)
         self.contacts = Contacts(contacts, self.definitions)
         self.groups = Groups(contacts, self.definitions, self.sweeper)
-        self.segments = Segments(store, self.definitions)
-        self.feed = Feed(name, store.log.of(name), hub, freshness)
+        self.segments = Segments(store, self.definitions, self.sweeper)
+        self.history = History(self.feed, store.past(name))
         self.outcomes = Outcomes(store.outcomes(name))
+
+    async def resume(self) -> None:
+        """Begin again with what an earlier process has left undone in the background."""
+        await self.sweeper.resume()
+        await self.converter.resume()
+
+    async def close(self) -> None:
+        """Stop what goes on in the background."""
+        await self.sweeper.close()
+        await self.converter.close()
 
 
 class Accounts:
@@ -56,5 +71,5 @@ class Accounts:
     async def close(self) -> None:
         """Stop what goes on in the background and leave no fence behind."""
         for account in self._accounts.values():
-            await account.sweeper.close()
+            await account.close()
         await self._freshness.close()

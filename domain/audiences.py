@@ -1,23 +1,19 @@
 """Audiences: named sets of contacts. A group's members are put in by people, a segment's are chosen by its rule.
 
-Pure. Owns what the two have in common: both are read as a query over contacts and as a predicate on one contact, and the
-rest of Shoal does not ask which of them it holds.
+Pure. Owns what the two are. Who is in one is decided by its criterion, which the catalogue knows: the rest of Shoal does not
+ask which of them it holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
 
-from domain.rules.predicate import to_predicate
-from domain.rules.query import to_query
-from domain.rules.tree import Rule
-
-Predicate = Callable[[Mapping[str, Any]], bool]
+from domain.rules.tree import AudienceKind, AudienceRef, Carries, Rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,46 +27,59 @@ class Group:
     created: datetime
     updated: datetime
 
+    @property
+    def ref(self) -> AudienceRef:
+        return AudienceRef(kind=AudienceKind.GROUP, id=self.id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """Why a segment follows its rule no more, and since which revision of the account's definitions.
+
+    `fields` are keys that the rule reads and that are gone or of another type; `segments` are broken ones that it refers to.
+    """
+
+    revision: int
+    fields: tuple[str, ...] = ()
+    segments: tuple[ObjectId, ...] = ()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """A dynamic segment: whoever its rule matches, at every moment."""
+    """A dynamic segment: whoever its rule matches, at every moment; a broken one: whoever it matched when it broke."""
 
     id: ObjectId
     name: str
     description: str | None
     rule: Rule
+    rule_version: int
+    """The version as of which the rule was last saved."""
     version: int
     created: datetime
     updated: datetime
+    broken: Broken | None = None
+
+    @property
+    def ref(self) -> AudienceRef:
+        return AudienceRef(kind=AudienceKind.SEGMENT, id=self.id)
 
 
 Audience = Group | Segment
 
-
-def members_query(audience: Audience) -> dict[str, Any]:
-    """Who is in: a query document over contacts, without the account."""
-    match audience:
-        case Group():
-            return {"groups": audience.id}
-        case Segment():
-            return to_query(audience.rule)
+FROZEN = "frozen"
+"""Where a contact lists the marks of the broken segments that it was in when they broke."""
 
 
-def is_member(audience: Audience) -> Predicate:
-    """Whether one contact is in: the same, as a predicate on its document."""
-    match audience:
-        case Group():
-            identifier = audience.id
-            return lambda contact: _has(contact.get("groups"), identifier)
-        case Segment():
-            return to_predicate(audience.rule)
+def frozen_mark(segment: ObjectId, broken: Broken) -> str:
+    """The mark that each member of a broken segment carries. No other breaking uses it again, not even of the same segment."""
+    return f"{segment}:{broken.revision}"
 
 
-def _has(groups: Any, group: ObjectId) -> bool:
-    return group in groups if isinstance(groups, list) else bool(groups == group)
+def frozen_members(segment: ObjectId, broken: Broken) -> Carries:
+    """The rule of a broken segment."""
+    return Carries(path=FROZEN, value=frozen_mark(segment, broken))
 
 
-def difference(of: dict[str, Any], without: dict[str, Any]) -> dict[str, Any]:
+def difference(of: Mapping[str, Any], without: Mapping[str, Any]) -> dict[str, Any]:
     """The query of what `of` selects and `without` does not. Conditions of `of` stay at top level, where indexes serve them."""
     return {**of, "$nor": [*of.get("$nor", ()), without]}

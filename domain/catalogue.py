@@ -1,25 +1,34 @@
 """An account's catalogue: its fields, groups, segments and settings as of one revision, kept in memory.
 
 Owns how a definition's versions become the state that everything else reads, for the API (the newest revision) and for
-the engine (the revision that the stream has reached) alike. Applying is idempotent: a revision that is known changes nothing.
+the engine (the revision that the stream has reached) alike: who is in an audience (its criterion), which segments depend on
+which, and which are broken. Applying is idempotent: a revision that is known changes nothing. Held by
+`tests/domain/test_catalogue.py`.
+
 Cost: memory grows with the number of definitions, some 2 kB for a segment; a change of a contact is judged by the
-segments that look at what changed (`domain.rules.matcher`).
+audiences that look at what changed (`domain.rules.matcher`); an edit settles the segment and those that refer to it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
+from graphlib import TopologicalSorter
 from typing import Any
 
 from bson import ObjectId
 
-from domain.audiences import Audience, Group, Segment
+from domain.audiences import Audience, Broken, Group, Segment, frozen_mark, frozen_members
+from domain.errors import BrokenSegment, NotFound, UnknownAudience
 from domain.fields import Field, FieldRegistry, FieldType, LeapDay, Settings, Weekday, fold
+from domain.rules.criterion import Criterion
 from domain.rules.document import from_document, to_document
 from domain.rules.matcher import Matcher
-from domain.rules.tree import Rule
+from domain.rules.references import carrying, follow, referred
+from domain.rules.tree import AudienceKind, AudienceRef, Carries, Rule, fields_used
 from domain.store.definitions import Definition, Kind
+from domain.store.log import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +36,30 @@ class Opened:
     """An audience came to be."""
 
     audience: Audience
+    criterion: Criterion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redefined:
+    """Another criterion decides from here on.
+
+    `edited`: the rule itself was saved; else what it rests on was: a segment that it refers to, or the settings.
+    """
+
+    segment: Segment
+    before: Criterion
+    after: Criterion
+    reason: Reason
+    edited: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Redefined:
-    """A segment's rule was edited."""
+class Broke:
+    """A segment lost what its rule needs: whoever is in by `before` stays in."""
 
-    before: Segment
-    after: Segment
+    segment: Segment
+    before: Criterion
+    mark: Carries
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +69,18 @@ class Ended:
     audience: Audience
 
 
-Effect = Opened | Redefined | Ended
+Effect = Opened | Redefined | Broke | Ended
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retyping:
+    """A field got another type: the last time that it did, and as of which of its versions."""
+
+    key: str
+    version: int
+    before: FieldType
+    after: FieldType
+    at: datetime
 
 
 class Catalogue:
@@ -58,9 +94,22 @@ class Catalogue:
         self.groups: dict[ObjectId, Group] = {}
         self.segments: dict[ObjectId, Segment] = {}
         self.field_versions: dict[str, int] = {}
+        self.retyped: dict[str, Retyping] = {}
+        """Of each field that is there and had another type before: how it came to the one that it has."""
         self.settings_version = 0
+        self.moving: dict[ObjectId, Criterion] = {}
+        """The criteria of the audiences whose members change by the passing of time."""
+        self.broken: set[ObjectId] = set()
+        """The segments that are broken."""
+        self.spent_marks: dict[str, ObjectId] = {}
+        """Marks of frozen members by which their segments go no more, because they were mended or deleted."""
         self._names: dict[tuple[Kind, str], ObjectId] = {}
+        self._criteria: dict[ObjectId, Criterion] = {}
         self._matcher: Matcher[ObjectId] = Matcher()
+        self._referrers: dict[ObjectId, set[ObjectId]] = {}
+        self._lost_fields: dict[ObjectId, tuple[str, ...]] = {}
+
+    # ---- reading ---------------------------------------------------------------------------------------------------
 
     def audience(self, identifier: ObjectId) -> Audience | None:
         return self.segments.get(identifier) or self.groups.get(identifier)
@@ -73,72 +122,146 @@ class Catalogue:
         """Who has this name among its kind, after folding."""
         return self._names.get((kind, fold(name)))
 
-    def moved(
-        self, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
-    ) -> list[tuple[ObjectId, bool]]:
-        """(audience, whether it was joined) for each audience that a contact's change moves it into or out of."""
-        moves = list(self._matcher.moved(before, after))
-        old, new = _groups(before), _groups(after)
-        if old != new:
-            moves += [(group, True) for group in new - old if group in self.groups]
-            moves += [(group, False) for group in old - new if group in self.groups]
-        return moves
+    def name_of(self, ref: AudienceRef) -> str:
+        """The name of what a rule refers to. `KeyError` where it is not here, which no saved rule can bring about."""
+        return (self.groups if ref.kind is AudienceKind.GROUP else self.segments)[ref.id].name
 
-    def segments_of(self, contact: Mapping[str, Any]) -> list[Segment]:
-        """The segments that a contact is in, by name."""
-        found = [self.segments[identifier] for identifier in self._matcher.matching(contact)]
-        return sorted(found, key=lambda segment: fold(segment.name))
+    def criterion(self, identifier: ObjectId) -> Criterion:
+        """What decides who is in this audience. Raises `NotFound`."""
+        criterion = self._criteria.get(identifier)
+        if criterion is None:
+            raise NotFound("There is no such group or segment. It may have been deleted.")
+        return criterion
+
+    def criterion_of(self, rule: Rule) -> Criterion:
+        """What a rule would decide by that is not saved, or not yet.
+
+        Raises `LimitExceeded`, `BrokenSegment`, and `UnknownAudience` where a segment was deleted since the rule was built.
+        """
+        return Criterion(rule=follow(rule, self._followed), settings=self.settings)
+
+    def as_if(self, identifier: ObjectId, rule: Rule) -> dict[ObjectId, Criterion]:
+        """By what the segment, and then those that refer to it, would decide if it had this rule.
+
+        Those that would be broken all the same are left out. Raises as `criterion_of` does.
+        """
+        decided: dict[ObjectId, Criterion] = {}
+
+        def followed(inner: ObjectId) -> Rule:
+            return decided[inner].rule if inner in decided else self._followed(inner)
+
+        for each in self.with_dependants([identifier]):
+            wanted = rule if each == identifier else self.segments[each].rule
+            still_broken = {inner.id for inner in self.broken_among(wanted)} - decided.keys()
+            if each == identifier or not (still_broken or each in self._lost_fields):
+                decided[each] = Criterion(rule=follow(wanted, followed), settings=self.settings)
+        return decided
+
+    def referrers(self, identifier: ObjectId) -> list[Segment]:
+        """The segments whose rules name this audience, by name."""
+        return self._by_name(self._referrers.get(identifier, ()))
+
+    def users(self, key: str) -> list[Segment]:
+        """The segments whose rules read this field themselves, by name."""
+        return self._by_name(
+            identifier for identifier, segment in self.segments.items() if key in fields_used(segment.rule)
+        )
+
+    def with_dependants(self, identifiers: Iterable[ObjectId]) -> list[ObjectId]:
+        """These segments and all that refer to them, directly or through others; what is referred to comes first."""
+        found: dict[ObjectId, set[ObjectId]] = {}
+        waiting = list(identifiers)
+        while waiting:
+            identifier = waiting.pop()
+            if identifier not in found:
+                found[identifier] = {ref.id for ref in referred(self.segments[identifier].rule)}
+                waiting += self._referrers.get(identifier, ())
+        order = TopologicalSorter({each: inner & found.keys() for each, inner in found.items()})
+        return list(order.static_order())
+
+    def moved(
+        self, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None, instant: datetime
+    ) -> list[tuple[ObjectId, bool]]:
+        """(audience, whether it was joined) for each audience that a contact's change at the instant moves it into or out of."""
+        return self._matcher.moved(before, after, instant)
+
+    def segments_of(self, contact: Mapping[str, Any], instant: datetime) -> list[Segment]:
+        """The segments that a contact is in at the instant, by name."""
+        matching = self._matcher.matching(contact, instant)
+        return self._by_name(identifier for identifier in matching if identifier in self.segments)
 
     def groups_of(self, contact: Mapping[str, Any]) -> list[Group]:
         """The static groups that a contact is in, by name."""
-        found = [self.groups[identifier] for identifier in _groups(contact) if identifier in self.groups]
-        return sorted(found, key=lambda group: fold(group.name))
+        groups = contact.get("groups")
+        found = groups if isinstance(groups, list) else [groups]
+        # Whatever else other programs may have written there is no group.
+        known = {each for each in found if isinstance(each, ObjectId) and each in self.groups}
+        return sorted((self.groups[each] for each in known), key=lambda group: fold(group.name))
 
-    def apply(self, definition: Definition) -> Effect | None:
-        """Take in a version. What it did to an audience, where it did anything to one."""
+    def _by_name(self, identifiers: Iterable[ObjectId]) -> list[Segment]:
+        return sorted((self.segments[each] for each in identifiers), key=lambda segment: fold(segment.name))
+
+    # ---- taking in versions ----------------------------------------------------------------------------------------
+
+    def apply(self, definition: Definition) -> list[Effect]:
+        """Take in a version. What it did to audiences, in the order in which one follows from the other."""
         if definition.revision <= self.revision:
-            return None
+            return []
         self.revision = definition.revision
         match definition.kind:
             case Kind.FIELD:
-                self._apply_field(definition)
-                return None
+                return self._apply_field(definition)
             case Kind.SETTINGS:
-                self.settings = read_settings(definition.body)
-                self.settings_version = definition.version
-                return None
+                return self._apply_settings(definition)
             case Kind.GROUP:
                 return self._apply_group(definition)
             case Kind.SEGMENT:
                 return self._apply_segment(definition)
 
-    def _apply_field(self, definition: Definition) -> None:
+    def _apply_field(self, definition: Definition) -> list[Effect]:
         key = str(definition.id)
         fields = {field.key: field for field in self.fields.values()}
         self.field_versions[key] = definition.version
+        before, after = fields.get(key), None
         if definition.deleted:
             fields.pop(key, None)
         else:
             body = definition.body
-            built_in = key in fields and fields[key].built_in
-            fields[key] = Field(
+            after = fields[key] = Field(
                 key=key,
                 label=body["label"],
                 type=FieldType(body["type"]),
                 options=tuple(body["options"]),
-                built_in=built_in,
+                built_in=before is not None and before.built_in,
             )
         self.fields = FieldRegistry(fields.values())
+        if before is None or (after is not None and after.type is before.type):
+            return []
+        if after is None:
+            self.retyped.pop(key, None)
+        else:
+            self.retyped[key] = Retyping(
+                key=key,
+                version=definition.version,
+                before=before.type,
+                after=after.type,
+                at=definition.at,
+            )
+        users = [segment.id for segment in self.users(key)]
+        for user in users:
+            self._lost_fields[user] = tuple(sorted({*self._lost_fields.get(user, ()), key}))
+        return self._settle(users, Reason.RULE_EDITED)
 
-    def _apply_group(self, definition: Definition) -> Effect | None:
+    def _apply_settings(self, definition: Definition) -> list[Effect]:
+        self.settings = read_settings(definition.body)
+        self.settings_version = definition.version
+        return self._settle(list(self.segments), Reason.SETTINGS_CHANGED)
+
+    def _apply_group(self, definition: Definition) -> list[Effect]:
         identifier = _identifier(definition)
         known = self.groups.get(identifier)
         if definition.deleted:
-            if known is None:
-                return None
-            del self.groups[identifier]
-            self._names.pop((Kind.GROUP, fold(known.name)), None)
-            return Ended(known)
+            return [] if known is None else self._end(known, self.groups)
         group = Group(
             id=identifier,
             name=definition.body["name"],
@@ -149,38 +272,138 @@ class Catalogue:
         )
         self.groups[identifier] = group
         self._rename(Kind.GROUP, known, group)
-        return Opened(group) if known is None else None
+        if known is not None:
+            return []
+        criterion = Criterion(rule=carrying(identifier), settings=self.settings)
+        self._decide_by(identifier, criterion)
+        return [Opened(group, criterion)]
 
-    def _apply_segment(self, definition: Definition) -> Effect | None:
+    def _apply_segment(self, definition: Definition) -> list[Effect]:
         identifier = _identifier(definition)
         known = self.segments.get(identifier)
         if definition.deleted:
             if known is None:
-                return None
-            del self.segments[identifier]
-            self._names.pop((Kind.SEGMENT, fold(known.name)), None)
-            self._matcher.drop(identifier)
-            return Ended(known)
+                return []
+            self._refer(identifier, known.rule, None)
+            self._lost_fields.pop(identifier, None)
+            self._note_broken(identifier, known.broken, None)
+            return self._end(known, self.segments)
         segment = Segment(
             id=identifier,
             name=definition.body["name"],
             description=definition.body["description"],
             rule=from_document(definition.body["rule"]),
+            rule_version=definition.body["rule_version"],
             version=definition.version,
             created=definition.at if known is None else known.created,
             updated=definition.at,
+            broken=None if known is None else known.broken,
         )
         self.segments[identifier] = segment
         self._rename(Kind.SEGMENT, known, segment)
-        if known is not None and known.rule == segment.rule:
-            return None
-        self._matcher.put(identifier, segment.rule)
-        return Opened(segment) if known is None else Redefined(known, segment)
+        if known is not None and known.rule_version == segment.rule_version:
+            return []
+        self._lost_fields.pop(identifier, None)
+        self._refer(identifier, None if known is None else known.rule, segment.rule)
+        return self._settle([identifier], Reason.RULE_EDITED)
 
     def _rename(self, kind: Kind, before: Audience | None, after: Audience) -> None:
         if before is not None:
             self._names.pop((kind, fold(before.name)), None)
         self._names[kind, fold(after.name)] = after.id
+
+    def _end(self, audience: Audience, kept: dict[ObjectId, Any]) -> list[Effect]:
+        del kept[audience.id]
+        self._names.pop((Kind(audience.ref.kind), fold(audience.name)), None)
+        self._matcher.drop(audience.id)
+        del self._criteria[audience.id]
+        self.moving.pop(audience.id, None)
+        return [Ended(audience)]
+
+    # ---- what follows for segments ---------------------------------------------------------------------------------
+
+    def _refer(self, identifier: ObjectId, before: Rule | None, after: Rule | None) -> None:
+        """Keep in mind who names whom."""
+        for ref in () if before is None else referred(before):
+            self._referrers[ref.id].discard(identifier)
+        for ref in () if after is None else referred(after):
+            self._referrers.setdefault(ref.id, set()).add(identifier)
+
+    def _settle(self, identifiers: Iterable[ObjectId], reason: Reason) -> list[Effect]:
+        """Work out anew by what these segments, and all that depend on them, decide."""
+        edited = set(identifiers)
+        effects = []
+        for identifier in self.with_dependants(edited):
+            effect = self._settle_one(identifier, reason, edited=identifier in edited)
+            if effect is not None:
+                effects.append(effect)
+        return effects
+
+    def _settle_one(self, identifier: ObjectId, reason: Reason, *, edited: bool) -> Effect | None:
+        before = self._criteria.get(identifier)
+        was_broken = self.segments[identifier].broken
+        broken = self._why_broken(self.segments[identifier])
+        segment = self.segments[identifier] = replace(self.segments[identifier], broken=broken)
+        self._note_broken(identifier, was_broken, broken)
+        if broken is not None and was_broken is not None:
+            return None
+        if broken is not None:
+            mark = frozen_members(identifier, broken)
+            self._decide_by(identifier, Criterion(rule=mark, settings=self.settings))
+            return None if before is None else Broke(segment, before, mark)
+        after = self.criterion_of(segment.rule)
+        if after == before:
+            return None
+        self._decide_by(identifier, after)
+        if before is None:
+            return Opened(segment, after)
+        if before.rule == after.rule and not after.is_moving:
+            return None
+        return Redefined(
+            segment=segment,
+            before=before,
+            after=after,
+            reason=reason,
+            edited=edited and reason is Reason.RULE_EDITED,
+        )
+
+    def _note_broken(self, identifier: ObjectId, before: Broken | None, after: Broken | None) -> None:
+        if after is not None:
+            self.broken.add(identifier)
+        elif before is not None:
+            self.broken.discard(identifier)
+            self.spent_marks[frozen_mark(identifier, before)] = identifier
+
+    def _why_broken(self, segment: Segment) -> Broken | None:
+        fields = self._lost_fields.get(segment.id, ())
+        segments = self.broken_among(segment.rule)
+        if not fields and not segments:
+            return None
+        since = self.revision if segment.broken is None else segment.broken.revision
+        return Broken(revision=since, fields=fields, segments=tuple(each.id for each in segments))
+
+    def broken_among(self, rule: Rule) -> list[Segment]:
+        """The broken segments that a rule names itself, by name."""
+        named = (self.segments.get(ref.id) for ref in referred(rule))
+        return self._by_name(each.id for each in named if each is not None and each.broken)
+
+    def _followed(self, identifier: ObjectId) -> Rule:
+        segment = self.segments.get(identifier)
+        if segment is None:
+            raise UnknownAudience("A segment that the rule refers to has been deleted.")
+        if segment.broken is not None:
+            raise BrokenSegment(
+                f"The rule refers to the segment “{segment.name}”, which is broken. Mend that one first.",
+            )
+        return self._criteria[identifier].rule
+
+    def _decide_by(self, identifier: ObjectId, criterion: Criterion) -> None:
+        self._criteria[identifier] = criterion
+        self._matcher.put(identifier, criterion)
+        if criterion.is_moving:
+            self.moving[identifier] = criterion
+        else:
+            self.moving.pop(identifier, None)
 
 
 def read_settings(body: Mapping[str, Any]) -> Settings:
@@ -197,21 +420,22 @@ def group_body(name: str, description: str | None) -> dict[str, Any]:
     return {"name": name, "description": description}
 
 
-def segment_body(name: str, description: str | None, rule: Rule) -> dict[str, Any]:
-    """A segment as a definition's body: the rule as its tree, so that reading it needs neither parser nor fields."""
-    return {"name": name, "description": description, "rule": to_document(rule)}
+def segment_body(name: str, description: str | None, rule: Rule, rule_version: int) -> dict[str, Any]:
+    """A segment as a definition's body: the rule as its tree, so that reading it needs neither parser nor fields.
+
+    `rule_version` is the segment's version as of which the rule was last saved: saving the very rule again mends what broke.
+    """
+    return {
+        "name": name,
+        "description": description,
+        "rule": to_document(rule),
+        "rule_version": rule_version,
+    }
 
 
 def field_body(field: Field) -> dict[str, Any]:
     """A field as a definition's body."""
     return {"label": field.label, "type": field.type.value, "options": list(field.options)}
-
-
-def _groups(contact: Mapping[str, Any] | None) -> frozenset[ObjectId]:
-    """As the database reads it: a lone identifier counts, and whatever else other programs may have written does not."""
-    groups = None if contact is None else contact.get("groups")
-    found = groups if isinstance(groups, list) else [groups]
-    return frozenset(group for group in found if isinstance(group, ObjectId))
 
 
 def _identifier(definition: Definition) -> ObjectId:

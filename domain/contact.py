@@ -130,6 +130,30 @@ def update_of(document: Mapping[str, Any], entries: Entries, reason: Reason) -> 
     return update
 
 
+def retyped_of(
+    document: Mapping[str, Any], key: str, entry: Entry | None
+) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """The update that gives the value under `key` the normal form of `entry`, and leaves it as it was entered.
+
+    Before it the query of the contact as it was read, as far as this field goes. None where there is nothing to do.
+    """
+    seen: dict[str, Any] = {f"values.{key}": Contact(document).values.get(key)}
+    update: dict[str, dict[str, Any]] = {}
+    for part, wanted in (
+        ("normal", None if entry is None else entry.normal),
+        ("anniversaries", None if entry is None else entry.anniversary),
+    ):
+        stored = document.get(part)
+        known = stored.get(key) if isinstance(stored, Mapping) else None
+        seen[f"{part}.{key}"] = known
+        if not _same(known, wanted):
+            update.setdefault("$unset" if wanted is None else "$set", {})[f"{part}.{key}"] = wanted
+    if not update:
+        return None
+    # `$eq`, because other programs may have put there what reads as an operator.
+    return {"_id": document["_id"], **{path: {"$eq": value} for path, value in seen.items()}}, update
+
+
 def _same(stored: Any, wanted: Any) -> bool:
     """Equal, and of one kind: 1 is not True, and 3 is not 3.0 to whoever entered it."""
     return _kind(stored) is _kind(wanted) and bool(stored == wanted)

@@ -15,7 +15,10 @@ PathPart = str | int
 
 
 class ShoalError(Exception):
-    """Something was refused. `path` leads from the input's root to the part at fault."""
+    """Something was refused. `path` leads from the input's root to the part at fault.
+
+    In a rule's text, `line` and `column` (from 1) say where that is.
+    """
 
     code: ClassVar[str] = "SHOAL_ERROR"
 
@@ -23,6 +26,8 @@ class ShoalError(Exception):
         super().__init__(message)
         self.message = message
         self.path = path
+        self.line: int | None = None
+        self.column: int | None = None
 
     def at(self, *prefix: PathPart) -> ShoalError:
         """The same error, seen from further out: `prefix` is put before its path. Returns itself, for `raise e.at(...)`."""
@@ -48,6 +53,23 @@ class UnknownField(ShoalError):
     code = "UNKNOWN_FIELD"
 
 
+class UnknownAudience(ShoalError):
+    """No group or segment of this name or identifier in the account, for a rule to refer to."""
+
+    code = "UNKNOWN_AUDIENCE"
+
+    def __init__(self, message: str, *, sought: str | None = None, path: tuple[PathPart, ...] = ()) -> None:
+        super().__init__(message, path=path)
+        self.sought = sought
+        """The name of the segment that was looked for, where it was one."""
+
+
+class BrokenSegment(ShoalError):
+    """A rule refers to a segment that follows its own rule no more: what it would select cannot be told."""
+
+    code = "BROKEN_SEGMENT"
+
+
 class RuleSyntaxError(ShoalError):
     """A rule text that does not parse: where (1-based line and column), and what could have stood there."""
 
@@ -63,8 +85,8 @@ class RuleSyntaxError(ShoalError):
         path: tuple[PathPart, ...] = (),
     ) -> None:
         super().__init__(message, path=path)
-        self.line = line
-        self.column = column
+        self.line: int = line
+        self.column: int = column
         self.expected = expected
 
 
@@ -126,6 +148,12 @@ class FieldInUse(ShoalError):
     """Segments use this field; deleting or retyping it would break them."""
 
     code = "FIELD_IN_USE"
+
+
+class AudienceInUse(ShoalError):
+    """The rules of segments refer to this group or segment; deleting it would leave them without a meaning."""
+
+    code = "AUDIENCE_IN_USE"
 
 
 class MutationIdReused(ShoalError):

@@ -18,6 +18,8 @@ from domain.contact import cause
 from domain.contacts import MAX_AT_ONCE
 from domain.definitions import Definitions, Draft, checked_description, checked_name
 from domain.errors import LimitExceeded, NotFound, ShoalError, TooManyGroups
+from domain.referring import check_unused
+from domain.rules.tree import AudienceKind, AudienceRef
 from domain.segments import check_name_free
 from domain.store.definitions import Kind
 from domain.store.log import Reason
@@ -89,10 +91,11 @@ class Groups:
         return require_group(await self._definitions.edit(decide), identifier)
 
     async def delete(self, identifier: ObjectId) -> None:
-        """End it: its watchers are told so, and nobody is told to have left. Raises `NotFound`."""
+        """End it: its watchers are told so, and nobody is told to have left. Raises `NotFound`, `AudienceInUse`."""
 
         def decide(catalogue: Catalogue) -> Draft:
             group = require_group(catalogue, identifier)
+            check_unused(catalogue, AudienceRef(kind=AudienceKind.GROUP, id=identifier))
             return Draft(kind=Kind.GROUP, id=identifier, version=group.version + 1, deleted=True)
 
         await self._definitions.edit(decide)

@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from domain.contacts import Contacts, Outcome
 from domain.definitions import Definitions
-from domain.errors import LimitExceeded
+from domain.errors import LimitExceeded, VersionConflict
 from domain.fields import Field
 from domain.imports.batching import Batch, Batches
 from domain.imports.detection import FileFormat, detect
@@ -88,8 +88,8 @@ class Importer:
     async def run(self, path: Path, options: Options, report: Report) -> None:
         """Import the file. `report` is kept up to date, so that it tells how far a run came that failed.
 
-        Raises `UnreadableFile`, `InvalidMapping`, `InvalidField` and `LimitExceeded` before anything is written, and `OSError`
-        from the file system.
+        Raises `UnreadableFile`, `InvalidMapping`, `InvalidField` and `LimitExceeded` before anything is written, `VersionConflict`
+        where a field was deleted or got another type meanwhile, and `OSError` from the file system.
         """
         size = (await asyncio.to_thread(path.stat)).st_size
         file_format = await asyncio.to_thread(
@@ -128,6 +128,7 @@ class Importer:
         while batch is not None:
             upcoming = asyncio.create_task(_step(batches))
             try:
+                await self._check_fields(report.targets)
                 outcomes = await self._contacts.upsert(batch.rows, reason=Reason.IMPORTED)
             except BaseException:
                 # Only when the thread has done its step, file and table can be closed.
@@ -144,6 +145,17 @@ class Importer:
                 self._reject(rejection)
             self._progress(Progress(writing=True, position=batch.position, size=size))
             batch = await upcoming
+
+    async def _check_fields(self, targets: Sequence[Target]) -> None:
+        """What was read by a type that the field has no more must not be written."""
+        known = (await self._definitions.current()).fields
+        for target in targets:
+            field = known.get(target.field.key)
+            if field is None or field.type is not target.field.type:
+                raise VersionConflict(
+                    f"The field “{target.field.key}” was deleted, or got another type, while the file was being imported. Import it"
+                    " again: what is written already stays as it is."
+                )
 
 
 async def _step(steps: Generator[T, None, None]) -> T | None:

@@ -91,8 +91,10 @@ class Hub:
             self._begin_anew(progress)
         self._number = progress.number
         self._logged = progress.logged
+        # A message that tells a part of much tells of more than the position that it reaches.
+        upto = Position(max([progress.position, *(entry.position for entry in progress.entries)]))
         for entry in progress.entries:
-            self._order.append((progress.number, entry.audience, progress.position))
+            self._order.append((progress.number, entry.audience, upto))
             self._recent.setdefault(entry.audience, deque()).append(entry)
             self._latest[entry.audience] = entry
             for attachment in self._attached.get(entry.audience, ()):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from datetime import UTC, datetime
 from typing import NewType
 
 from bson import ObjectId, Timestamp
@@ -21,11 +22,12 @@ Position = NewType("Position", str)
 BEGINNING = Position("")
 """Before everything."""
 
-# Phases of a moment. 0 is kept for what the passing of time does before any event of its second.
-_DEFINED, _EDITED, _CHANGED, _END = "1", "2", "3", "f"
+# Phases of a moment. The passing of time comes before any event of its second.
+_TURNED, _DEFINED, _EDITED, _CHANGED, _END = "0", "1", "2", "3", "f"
 
+_LAST_SECOND = 2**32 - 1
 _LONGEST_CURSOR = 64
-_POSITION = re.compile(r"[0-9a-f]{16}([1f]|[23][0-9a-f]{24})")
+_POSITION = re.compile(r"[0-9a-f]{16}([1f]|[023][0-9a-f]{24})")
 
 
 def _moment(time: Timestamp) -> str:
@@ -45,6 +47,36 @@ def of_edit(defined: Position, contact: ObjectId) -> Position:
 def of_change(time: Timestamp, contact: ObjectId) -> Position:
     """Where a contact joined or left by a change of its own."""
     return Position(f"{_moment(time)}{_CHANGED}{contact}")
+
+
+def of_turn(second: int) -> Position:
+    """Where rules turn as time comes to this second (of the Unix epoch): before any event of it."""
+    return Position(_moment(Timestamp(second, 0)) + _TURNED)
+
+
+def of_passing(second: int, contact: ObjectId) -> Position:
+    """Where a contact joined or left because time came to this second."""
+    return Position(f"{of_turn(second)}{contact}")
+
+
+def before_second(second: int) -> Position:
+    """Before everything of this second (of the Unix epoch), or of the nearest one that positions reach to."""
+    return Position(f"{min(max(second, 0), _LAST_SECOND):08x}")
+
+
+def at_second(second: int) -> Position:
+    """Behind what the coming of this second moves, and before any event of it."""
+    return end_of(Timestamp(second, 0))
+
+
+def second_of(position: Position) -> int:
+    """The second (of the Unix epoch) in which it lies; 0 for the beginning of everything."""
+    return int(position[:8] or "0", 16)
+
+
+def instant(second: int) -> datetime:
+    """A second of the Unix epoch as rules take it."""
+    return datetime.fromtimestamp(second, tz=UTC)
 
 
 def end_of(time: Timestamp) -> Position:

@@ -5,25 +5,32 @@ position; its queries begin after that, and a fence is written when they have en
 stream, each contact that an event touches is noted with how the rules judged it *before* its first event: a contact that
 nothing touched was read as it was at the position, and a touched one is put right by the note.
 
-Owns the arithmetic; the engine owns the talking. Memory: 12 bytes for each identifier read, one note for each contact
-touched meanwhile. Held by `tests/domain/membership/test_readings.py`.
+Owns the arithmetic of openings and edits, and what everything that is being placed has in common. Memory: 12 bytes for each
+identifier read, one note for each contact touched meanwhile. Held by `tests/domain/membership/test_readings.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from itertools import chain
+from typing import Any, Protocol
 
-from bson import ObjectId
+from bson import ObjectId, Timestamp
 
-from domain.audiences import Predicate
+from domain.membership.changes import Transition
 from domain.membership.position import Position, of_edit
+from domain.rules.predicate import Predicate
+from domain.rules.query import Query
 from domain.store.checkpoint import Checkpoint
 from domain.store.log import EntryKind, Reason
+from domain.store.scope import Scoped
 
 _ID_BYTES = 12
+_LEFT, _JOINED = b"\x00", b"\x01"
 
 
 class IdList:
@@ -65,41 +72,96 @@ class Occurrence:
     because: str | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class Reading:
-    """One definition of an audience on its way to being told.
+PassFence = Callable[[], Awaitable[None]]
+"""Writes a fence, and returns when it has come out of the stream."""
 
-    `was` is the rule that ended at `position`, None where the audience opens (or is counted afresh) there; `becomes` is the
-    one that began. `read` takes what the queries found: of an opening, who is in; of an edit, who is in by exactly one of the
-    two rules.
-    """
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Placement(ABC):
+    """Something about an audience that is on its way to being told, because the database must be asked first."""
 
     account: str
     audience: ObjectId
     position: Position
+    restart_from: Checkpoint | None
+    """Where to begin again should the process end before this is done."""
+    mark: int | None = None
+    """The number of the fence behind the asking, once written."""
+    held: list[Occurrence] = field(default_factory=list)
+    """What happened to the audience behind `position`: kept back, because cursors must rise."""
+
+    @abstractmethod
+    async def ask(self, contacts: Scoped, pass_fence: PassFence) -> None:
+        """Ask the database; a fence is written when this returns."""
+
+    @abstractmethod
+    def touch(self, transition: Transition, time: Timestamp) -> None:
+        """Note a change of a contact that comes out of the stream behind `position`."""
+
+    def hold(self, happened: Occurrence) -> None:
+        """Keep back what happened to the audience behind `position`."""
+        self.held.append(happened)
+
+    @abstractmethod
+    def end(self, second: int) -> None:
+        """Another definition of the audience comes behind, in this second."""
+
+    @abstractmethod
+    def occurrences(self, second: int) -> Iterable[Occurrence]:
+        """Everything to be told, in the order of positions, once the fence has come out of the stream, in this second."""
+
+
+class FrozenMembers(Protocol):
+    """The members of a segment that is being frozen."""
+
+    done: asyncio.Event
+
+    def holds(self, contact: ObjectId) -> bool:
+        """Whether the contact is one of them and has not been deleted."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Reading(Placement):
+    """One definition of an audience: it opens (or is counted afresh) or gets another rule.
+
+    `was` is the rule that ended at `position`, None where the audience opens there; `becomes` is the one that began.
+    `entering` and `leaving` are the queries: of an opening, who is in; of an edit, who is in by exactly one of the two rules.
+    """
+
     at: datetime
+    kind: EntryKind | None
+    """None where nothing is to be told but who moved: the audience's own rule was not edited."""
     version: int
-    kind: EntryKind
+    reason: Reason = Reason.RULE_EDITED
     was: Predicate | None
     becomes: Predicate
-    restart_from: Checkpoint | None
-    """Where to begin again should the process end before this reading is done."""
+    entering: Query
+    leaving: Query | None
     because: str | None = None
-    mark: int | None = None
-    """The number of the fence behind the reading, once written."""
+    frozen: FrozenMembers | None = None
+    """Of the mending of a segment whose freezing is still under way: who decides on who was in."""
     entered: IdList = field(default_factory=IdList)
     left: IdList = field(default_factory=IdList)
-    held: list[Occurrence] = field(default_factory=list)
-    """What happened to the audience behind this definition: kept back, because cursors must rise."""
     _touched: dict[ObjectId, tuple[bool, bool]] = field(default_factory=dict)
 
-    def touch(self, contact: ObjectId, before: Mapping[str, Any] | None) -> None:
+    async def ask(self, contacts: Scoped, pass_fence: PassFence) -> None:  # noqa: ARG002 # asks once
+        if self.frozen is not None:
+            await self.frozen.done.wait()
+        for query, found in ((self.entering, self.entered), (self.leaving, self.left)):
+            if query is not None:
+                await read_ids(contacts, query, found)
+
+    def touch(self, transition: Transition, time: Timestamp) -> None:  # noqa: ARG002 # its first change counts
         """Note how both rules judge a contact by its first pre-image behind the position."""
+        contact, before = transition.contact, transition.before
         if contact not in self._touched:
             self._touched[contact] = (
                 before is not None and self.was is not None and self.was(before),
                 before is not None and self.becomes(before),
             )
+
+    def end(self, second: int) -> None:
+        """What is read here belongs to one position, whatever comes behind."""
 
     def size(self) -> int:
         """Of an opening: how many were in at the position."""
@@ -107,26 +169,44 @@ class Reading:
         truly = sum(1 for _, now in self._touched.values() if now)
         return len(self.entered) - len(read) + truly
 
-    def definition(self) -> Occurrence:
-        """The opening, redefinition or reset itself."""
-        return Occurrence(
-            position=self.position, kind=self.kind, at=self.at, version=self.version, because=self.because
-        )
+    def occurrences(self, second: int) -> Iterable[Occurrence]:  # noqa: ARG002 # it belongs to one position
+        return chain(self.definition(), self.moves(), self.held)
 
-    def moves(self) -> list[Occurrence]:
-        """Of an edit: who joined and who left at its position, in the order of contacts. An opening moves nobody."""
-        if self.was is None:
+    def definition(self) -> list[Occurrence]:
+        """The opening, redefinition or reset itself."""
+        if self.kind is None:
             return []
-        moves = [(contact, True) for contact in self.entered if contact not in self._touched]
-        moves += [(contact, False) for contact in self.left if contact not in self._touched]
-        moves += [(contact, now) for contact, (then, now) in self._touched.items() if then != now]
         return [
             Occurrence(
+                position=self.position, kind=self.kind, at=self.at, version=self.version, because=self.because
+            )
+        ]
+
+    def moves(self) -> Iterator[Occurrence]:
+        """Of an edit: who joined and who left at its position, in the order of contacts. An opening moves nobody."""
+        for packed in sorted(self._moves()):
+            contact = ObjectId(packed[:_ID_BYTES])
+            yield Occurrence(
                 position=of_edit(self.position, contact),
-                kind=EntryKind.JOINED if joined else EntryKind.LEFT,
+                kind=EntryKind.JOINED if packed[_ID_BYTES:] == _JOINED else EntryKind.LEFT,
                 at=self.at,
-                reason=Reason.RULE_EDITED,
+                reason=self.reason,
                 contact=contact,
             )
-            for contact, joined in sorted(moves)
-        ]
+
+    def _moves(self) -> Iterator[bytes]:
+        """Who moved, each contact in 13 bytes: there can be many."""
+        if self.was is None:
+            return
+        for found, moved in ((self.entered, _JOINED), (self.left, _LEFT)):
+            yield from (contact.binary + moved for contact in found if contact not in self._touched)
+        for contact, (then, now) in self._touched.items():
+            if now is not (then if self.frozen is None else self.frozen.holds(contact)):
+                yield contact.binary + (_JOINED if now else _LEFT)
+
+
+async def read_ids(contacts: Scoped, query: Mapping[str, Any], found: IdList) -> None:
+    """The identifiers of the contacts that match. Another program's documents with other identifiers are no contacts."""
+    async for document in contacts.stream(query, projection={"_id": 1}):
+        if isinstance(document["_id"], ObjectId):
+            found.append(document["_id"])

@@ -62,6 +62,12 @@ class DefinitionLog:
         """The versions that ended a definition."""
         return read_definitions(await self._collection.find({"deleted": True}))
 
+    async def audiences(self) -> list[ObjectId]:
+        """Every group and segment that there ever was. Cost: a look at each version of the account's definitions."""
+        first = {"kind": {"$in": [Kind.GROUP.value, Kind.SEGMENT.value]}, "version": 1}
+        found = [document["id"] for document in await self._collection.find(first, projection={"id": 1})]
+        return [identifier for identifier in found if isinstance(identifier, ObjectId)]
+
     async def append(self, definition: Definition) -> None:
         """Raises `Duplicate` where another writer took the revision."""
         await self._collection.insert_one(

@@ -22,7 +22,9 @@ DEFINITIONS = "definitions"
 FENCES = "fences"
 CHANGES = "changes"
 CHECKPOINTS = "checkpoints"
+CUTS = "cuts"
 OUTCOMES = "outcomes"
+CONVERSIONS = "conversions"
 
 OUTCOME_LIFETIME_SECONDS = 24 * 3600
 MAX_CONTACT_INDEXES = 40
@@ -70,19 +72,47 @@ INDEXES = (
         serves="the log of one audience from a cursor on, its history into the past, its newest entry",
     ),
     Index(
+        collection=CHANGES,
+        keys=(("account", 1), ("audience", 1), ("contact", 1), ("position", 1)),
+        serves="one contact's joins and leaves; of no contact, what befell the audience itself, such as its resets",
+    ),
+    Index(
         collection=OUTCOMES,
         keys=(("at", 1),),
         options={"expireAfterSeconds": OUTCOME_LIFETIME_SECONDS},
         serves="forgetting the outcome of a repeated mutation after a day",
     ),
+    Index(
+        collection=CONVERSIONS,
+        keys=(("account", 1), ("field", 1)),
+        options={"unique": True},
+        serves="how far the conversion of each field has come; two processes cannot book one twice",
+    ),
 )
 
-ATTRIBUTE_WILDCARD = Index(
-    collection=CONTACTS,
-    keys=(("account", 1), ("normal.$**", 1)),
-    options={"name": "account_normal_wildcard"},
-    serves="a rule's condition on any one field, without an index for each field",
+ATTRIBUTE_WILDCARDS = (
+    Index(
+        collection=CONTACTS,
+        keys=(("account", 1), ("normal.$**", 1)),
+        options={"name": "account_normal_wildcard"},
+        serves="a rule's condition on any one field, without an index for each field",
+    ),
+    Index(
+        collection=CONTACTS,
+        keys=(("account", 1), ("anniversaries.$**", 1)),
+        options={"name": "account_anniversaries_wildcard"},
+        serves="a rule's condition on the day of the year of any one date",
+    ),
 )
+
+FROZEN_MEMBERS = Index(
+    collection=CONTACTS,
+    keys=(("account", 1), ("frozen", 1)),
+    serves="members and size of a broken segment; taking marks off again",
+)
+
+# What stands under these the wildcards serve.
+_WILD = ("normal.", "anniversaries.")
 
 PLAIN_KEY = Index(
     collection=CONTACTS,
@@ -91,19 +121,19 @@ PLAIN_KEY = Index(
 )
 
 
-def attribute_index(key: str) -> Index:
-    """The index for one field's values, where the server has no wildcard index."""
+def attribute_index(path: str) -> Index:
+    """The index for what rules read under one path, such as `normal.city`, where the server has no wildcard index."""
     return Index(
         collection=CONTACTS,
-        keys=(("account", 1), (f"normal.{key}", 1)),
-        serves=f"a rule's condition on the field {key}",
+        keys=(("account", 1), (path, 1)),
+        serves=f"a rule's condition that reads {path}",
     )
 
 
 async def prepare(database: Database, traits: ServerTraits) -> None:
     """Make the collections (contacts with pre-images) and the indexes that are not there yet."""
     existing = set(await database.list_collection_names())
-    for name in (CONTACTS, DEFINITIONS, FENCES, CHANGES, CHECKPOINTS, OUTCOMES):
+    for name in (CONTACTS, DEFINITIONS, FENCES, CHANGES, CHECKPOINTS, CUTS, OUTCOMES, CONVERSIONS):
         options: dict[str, Any] = {}
         if name == CONTACTS:
             options["changeStreamPreAndPostImages"] = {"enabled": True}
@@ -119,22 +149,27 @@ async def prepare(database: Database, traits: ServerTraits) -> None:
                 await database.command("collMod", name, **options)
     await _create(database, INDEXES)
     if traits.wildcard_indexes:
-        await _create(database, (ATTRIBUTE_WILDCARD,))
+        await _create(database, ATTRIBUTE_WILDCARDS)
     if not traits.partial_indexes_serve_queries:
         await _create(database, (PLAIN_KEY,))
 
 
-async def prepare_attributes(database: Database, traits: ServerTraits, keys: Iterable[str]) -> None:
-    """Make what a rule over these fields needs: nothing where a wildcard index serves all fields.
+async def prepare_attributes(database: Database, traits: ServerTraits, paths: Iterable[str]) -> None:
+    """Make what a rule that reads these paths of a contact needs: no more for a field where wildcard indexes serve them all.
 
-    Each index makes every write of a contact dearer, so only fields that rules read get one. MongoDB allows 64 on a
-    collection; the fallback stops at `MAX_CONTACT_INDEXES`, and rules over later fields scan the account's contacts.
+    Each index makes every write of a contact dearer, so only what rules read gets one. MongoDB allows 64 on a collection; the
+    fallback stops at `MAX_CONTACT_INDEXES`, and rules over later fields scan the account's contacts.
     """
-    if traits.wildcard_indexes:
-        return
     present = [index["key"] for index in (await database[CONTACTS].index_information()).values()]
-    wanted = [index for index in map(attribute_index, keys) if list(index.keys) not in present]
+    served = _WILD if traits.wildcard_indexes else ()
+    wanted = [attribute_index(path) for path in paths if not path.startswith(served)]
+    wanted = [index for index in wanted if list(index.keys) not in present]
     await _create(database, wanted[: max(0, MAX_CONTACT_INDEXES - len(present))])
+
+
+async def prepare_freezing(database: Database) -> None:
+    """Make what broken segments need: most accounts never have one, and each index makes every write of a contact dearer."""
+    await _create(database, (FROZEN_MEMBERS,))
 
 
 async def _create(database: Database, indexes: Iterable[Index]) -> None:

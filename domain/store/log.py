@@ -144,23 +144,6 @@ class AccountLog:
         query = _query(audience, {"$gt": after, "$lte": upto}, kinds)
         return _read(await self._collection.find(query, sort=[("position", 1)], limit=limit))
 
-    async def read_back(
-        self,
-        audience: ObjectId,
-        *,
-        before: str,
-        limit: int,
-        kinds: Iterable[EntryKind],
-        since: datetime | None = None,
-    ) -> list[LogEntry]:
-        """Entries below `before`, newest first, none older than `since`."""
-        query = _query(audience, {"$lt": before}, kinds, since)
-        return _read(await self._collection.find(query, sort=[("position", -1)], limit=limit))
-
-    async def count(self, audience: ObjectId, *, after: str = "", since: datetime | None = None) -> int:
-        """How many joins and leaves stand behind `after`, none older than `since`. Cost: one index scan over them."""
-        return await self._collection.count(_query(audience, {"$gt": after}, MOVES, since))
-
     async def newest(self, audience: ObjectId, *, upto: str) -> LogEntry | None:
         """The newest entry at or before `upto`: its size is the audience's size there."""
         return await self._last(_query(audience, {"$lte": upto}))
@@ -179,17 +162,10 @@ class AccountLog:
         return None if document is None else read_entry(document)
 
 
-def _query(
-    audience: ObjectId,
-    position: dict[str, str],
-    kinds: Iterable[EntryKind] = EntryKind,
-    since: datetime | None = None,
-) -> Document:
+def _query(audience: ObjectId, position: dict[str, str], kinds: Iterable[EntryKind] = EntryKind) -> Document:
     query: Document = {"audience": audience, "position": position}
     if set(kinds) != set(EntryKind):
         query["kind"] = {"$in": [kind.value for kind in kinds]}
-    if since is not None:
-        query["at"] = {"$gte": since}
     return query
 
 

@@ -85,12 +85,19 @@ class Scoped:
         query: Query | None = None,
         *,
         projection: Mapping[str, Any] | None = None,
+        limit: int = 0,
     ) -> list[Document]:
-        """All documents that have one of `values` under `path`: one command, or as many as the server's `$in` makes cheap."""
+        """All documents that have one of `values` under `path`, at most `limit` where it is not 0.
+
+        One command, or as many as the server's `$in` makes cheap.
+        """
         found: list[Document] = []
         for start in range(0, len(values), self._longest_in):
             among = {path: {"$in": list(values[start : start + self._longest_in])}}
-            found += await self.find({**among, **(query or {})}, projection=projection)
+            wanted = limit and limit - len(found)
+            found += await self.find({**among, **(query or {})}, projection=projection, limit=wanted)
+            if limit and len(found) == limit:
+                break
         return found
 
     async def stream(
@@ -141,6 +148,12 @@ class Scoped:
 
     async def delete_one(self, query: Query) -> int:
         return (await self._collection.delete_one(self.scoped(query))).deleted_count
+
+    async def delete_many(self, query: Query) -> int:
+        """All that match in one command: for as many as the caller has bounded. Never on contacts, for the embedded database
+        hangs where a transaction writes the same collection.
+        """
+        return (await self._collection.delete_many(self.scoped(query))).deleted_count
 
     async def write(
         self,

@@ -23,6 +23,8 @@ class ServerTraits:
     """Compound wildcard indexes (MongoDB 7). Without them a field gets a plain index when a rule first reads it."""
     partial_indexes_serve_queries: bool
     """Where not, a partial index still keeps what it promises, and a plain one beside it serves the look-ups."""
+    seeks: bool
+    """Whether a limit on a sorted query spares reading the rest of what an index finds. Where not, it is looked for in parts."""
     longest_in: int
     """How many values one `$in` holds without its cost growing faster than their number."""
     shares_cluster_time_outside_transactions: bool
@@ -46,6 +48,7 @@ def read_traits(info: Mapping[str, Any]) -> ServerTraits:
             # It accepts the specification and indexes a field literally called `$**`.
             wildcard_indexes=False,
             partial_indexes_serve_queries=False,
+            seeks=False,
             longest_in=100,
             shares_cluster_time_outside_transactions=False,
         )
@@ -55,6 +58,7 @@ def read_traits(info: Mapping[str, Any]) -> ServerTraits:
         version=str(info["version"]),
         wildcard_indexes=major >= 7,
         partial_indexes_serve_queries=True,
+        seeks=True,
         longest_in=10_000,
         shares_cluster_time_outside_transactions=True,
     )

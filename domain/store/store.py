@@ -15,6 +15,7 @@ from domain.store.client import Database
 from domain.store.definitions import Definition, DefinitionLog, definitions_in_force
 from domain.store.fences import Fences
 from domain.store.log import MembershipLog
+from domain.store.past import Past
 from domain.store.scope import Scoped
 from domain.store.server import ServerTraits, inspect
 
@@ -35,18 +36,34 @@ class Store:
     def definitions(self, account: str) -> DefinitionLog:
         return DefinitionLog(Scoped(self._database[indexes.DEFINITIONS], account))
 
+    def past(self, account: str) -> Past:
+        changes, cuts = self._database[indexes.CHANGES], self._database[indexes.CUTS]
+        longest_in = self.traits.longest_in
+        return Past(
+            Scoped(changes, account, longest_in=longest_in),
+            Scoped(cuts, account),
+            seeks=self.traits.seeks,
+        )
+
     def outcomes(self, account: str) -> Scoped:
         return Scoped(self._database[indexes.OUTCOMES], account)
+
+    def conversions(self, account: str) -> Scoped:
+        return Scoped(self._database[indexes.CONVERSIONS], account)
 
     def fences(self) -> Fences:
         """The fences of a new writer."""
         return Fences(self._database)
 
-    async def prepare_attributes(self, keys: Iterable[str]) -> None:
-        """Make what a rule over these fields needs. See `indexes.prepare_attributes`."""
-        if new := set(keys) - self._prepared:
+    async def prepare_attributes(self, paths: Iterable[str]) -> None:
+        """Make what a rule that reads these paths of a contact needs. See `indexes.prepare_attributes`."""
+        if new := set(paths) - self._prepared:
             await indexes.prepare_attributes(self._database, self.traits, sorted(new))
             self._prepared |= new
+
+    async def prepare_freezing(self) -> None:
+        """Make what broken segments need, before the first of them is frozen."""
+        await indexes.prepare_freezing(self._database)
 
     async def ping(self) -> None:
         """Raises a `pymongo.errors.PyMongoError` where the database does not answer."""

@@ -17,6 +17,7 @@ from domain.membership.feed import FeedEvent
 from domain.membership.hub import Hub
 from domain.membership.messages import Progress, read_progress
 from domain.membership.position import Position
+from domain.referring import KnownAudiences
 from domain.rules.text import parse
 from domain.rules.tree import Limits
 from domain.segments import BuildRule
@@ -27,7 +28,9 @@ DEADLINE = 20.0
 
 
 def rule(text: str) -> BuildRule:
-    return lambda catalogue: parse(text, catalogue.fields, catalogue.settings, Limits())
+    return lambda catalogue: parse(
+        text, catalogue.fields, catalogue.settings, Limits(), KnownAudiences(catalogue)
+    )
 
 
 @dataclass

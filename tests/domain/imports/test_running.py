@@ -13,7 +13,7 @@ import pytest
 from pymongo.asynchronous.database import AsyncDatabase
 
 from domain.accounts import Account
-from domain.errors import InvalidMapping, LimitExceeded, NameTaken, UnreadableFile
+from domain.errors import InvalidMapping, LimitExceeded, NameTaken, UnreadableFile, VersionConflict
 from domain.fields import Field, FieldType
 from domain.imports import batching
 from domain.imports.mapping import FieldChoice
@@ -319,6 +319,27 @@ async def test_a_field_made_by_somebody_else_meanwhile_with_another_type_stops_t
     with pytest.raises(NameTaken, match="already, of type tags"):
         await imported(account, sheet(tmp_path, ("No", "Level"), ("7", "x")))
     assert await account.contacts.count({}) == 0
+
+
+@pytest.mark.parametrize("becomes", [FieldType.TAGS, None])
+async def test_a_field_that_is_deleted_or_gets_another_type_meanwhile_stops_the_import(
+    account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, becomes: FieldType | None
+) -> None:
+    path = sheet(tmp_path, ("No", "Level"), *[(str(number), "x") for number in range(3 * batching.BATCH)])
+    upsert = account.contacts.upsert
+
+    async def overtaken(*given: Any, **more: Any) -> Any:
+        outcomes = await upsert(*given, **more)
+        if becomes is None:
+            await account.fields.delete("level")
+        else:
+            await account.fields.update("level", type=becomes)
+        return outcomes
+
+    monkeypatch.setattr(account.contacts, "upsert", overtaken)
+    with pytest.raises(VersionConflict, match="“level” was deleted, or got another type, while"):
+        await imported(account, path)
+    assert await account.contacts.count({}) == batching.BATCH
 
 
 async def test_progress_rises_to_the_end_of_each_pass(account: Account, tmp_path: Path) -> None:

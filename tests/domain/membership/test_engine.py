@@ -7,9 +7,9 @@ import pytest
 from bson import Code, ObjectId
 from pymongo import UpdateOne
 
-from domain.audiences import members_query
 from domain.errors import FeedWasReset
 from domain.membership.feed import Reset, Started
+from domain.membership.position import Position
 from domain.store.log import EntryKind, LogEntry, Reason
 from tests.domain.conftest import DEADLINE, Watched, World, rule
 
@@ -25,9 +25,9 @@ async def logged(world: World, audience: ObjectId) -> list[LogEntry]:
 
 async def members(world: World, audience: ObjectId) -> set[ObjectId]:
     """What the query says."""
-    found = (await world.account.definitions.current()).audience(audience)
-    assert found is not None
-    documents = await world.store.contacts("default").find(members_query(found), projection={"_id": 1})
+    criterion = (await world.account.definitions.current()).criterion(audience)
+    query = criterion.query(world.account.feed.instant)
+    documents = await world.store.contacts("default").find(query, projection={"_id": 1})
     return {document["_id"] for document in documents}
 
 
@@ -439,3 +439,29 @@ async def test_whatever_happens_to_contacts_groups_and_rules_log_and_query_agree
                     )
         for audience in (group, *segments):
             await check_against_the_query(world, audience, set())
+
+
+async def test_an_edit_that_moves_many_is_told_in_parts_and_held_until_all_of_it_is(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("domain.membership.run.MOST_TOLD_AT_ONCE", 40)
+    monkeypatch.setattr("domain.membership.hub.MAX_RECENT", 10)
+    await world.database["contacts"].insert_many(
+        [{"account": "default", "normal": {"score": number % 2}} for number in range(500)]
+    )
+    async with world.engine():
+        segment = await world.segment("Even", "score is 0")
+        watched = Watched(world, segment)
+        await watched.until(1)
+        await world.account.segments.update(segment, rule=rule("score is 1"))
+        events = await watched.until(502)
+        left = [each for each in events if isinstance(each, LogEntry) and each.kind is EntryKind.LEFT]
+        await check_against_the_query(world, segment, {each.contact for each in left if each.contact})
+        # Somebody who comes in between has the rest, from memory or from the log.
+        middle = Position(events[300].position)
+        rest = await world.events(segment, 202, after=middle)
+        await watched.stop()
+    assert [each.position for each in rest[1:]] == [each.position for each in events[301:]]
+    parts = [len(progress.entries) for progress in world.told if progress.entries]
+    assert max(parts) <= 40
+    assert sum(parts) == 502

@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,14 @@ from pymongo.errors import DuplicateKeyError
 
 from domain.store.checkpoint import Checkpoint
 from domain.store.client import open_database
-from domain.store.indexes import CONTACTS, INDEXES, MAX_CONTACT_INDEXES
+from domain.store.indexes import (
+    ATTRIBUTE_WILDCARDS,
+    CONTACTS,
+    INDEXES,
+    MAX_CONTACT_INDEXES,
+    prepare_attributes,
+)
+from domain.store.server import inspect
 from domain.store.store import open_store
 
 
@@ -45,21 +53,41 @@ async def test_a_key_is_unique_in_its_account_by_the_database_itself(
         await database[CONTACTS].insert_one({"account": "a", "key": "k"})
 
 
-async def test_fields_that_rules_read_get_an_index_each_where_there_is_no_wildcard_and_not_too_many(
+async def test_what_rules_read_gets_an_index_each_where_there_is_no_wildcard_and_not_too_many(
     database: AsyncDatabase[dict[str, Any]],
 ) -> None:
     store = await open_store(open_database(database.client, database.name))
     if store.traits.wildcard_indexes:
         pytest.skip("the server has wildcard indexes")
-    await store.prepare_attributes(["birthdate"])
+    await store.prepare_attributes(["normal.birthdate", "anniversaries.birthdate"])
     await store.prepare_attributes(
-        ["birthdate", *(f"field_{number}" for number in range(MAX_CONTACT_INDEXES))]
+        ["normal.birthdate", *(f"normal.field_{number}" for number in range(MAX_CONTACT_INDEXES))]
     )
     present = await database[CONTACTS].index_information()
     keys = [each["key"] for each in present.values()]
-    assert [("account", 1), ("normal.birthdate", 1)] in keys
-    assert [("account", 1), ("normal.field_0", 1)] in keys
+    for path in ("normal.birthdate", "anniversaries.birthdate", "normal.field_0"):
+        assert [("account", 1), (path, 1)] in keys
     assert len(present) == MAX_CONTACT_INDEXES
+
+
+async def test_where_wildcards_serve_the_fields_only_the_contact_s_own_times_get_an_index(
+    database: AsyncDatabase[dict[str, Any]],
+) -> None:
+    opened = open_database(database.client, database.name)
+    traits = replace(await inspect(opened), wildcard_indexes=True)
+    await prepare_attributes(opened, traits, ["normal.birthdate", "anniversaries.birthdate", "created"])
+    present = await database[CONTACTS].index_information()
+    assert [each["key"] for each in present.values()][1:] == [[("account", 1), ("created", 1)]]
+    assert [index.keys[1][0] for index in ATTRIBUTE_WILDCARDS] == ["normal.$**", "anniversaries.$**"]
+
+
+async def test_what_has_an_index_from_the_start_gets_no_other(
+    database: AsyncDatabase[dict[str, Any]],
+) -> None:
+    store = await open_store(open_database(database.client, database.name))
+    before = await database[CONTACTS].index_information()
+    await store.prepare_attributes(["groups", "key"])
+    assert await database[CONTACTS].index_information() == before
 
 
 async def test_a_contact_is_found_by_its_key_from_an_index(database: AsyncDatabase[dict[str, Any]]) -> None:
