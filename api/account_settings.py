@@ -108,12 +108,20 @@ _PATHS: dict[str | int, str] = {
 }
 
 
+_IN_WORDS: dict[str | int, str] = {
+    "time_zone": "time zone",
+    "region": "region",
+    "first_weekday": "first weekday",
+    "leap_day": "day for those of 29 February",
+}
+
+
 def _changes(given: UpdateSettingsInput) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     for name in _PATHS:
         value = getattr(given, str(name))
         if value is None:
-            raise InvalidValue("This setting has a value; it cannot be removed.", path=(name,))
+            raise InvalidValue(f"A {_IN_WORDS[name]} is always needed.", path=(name,))
         if value is not strawberry.UNSET:
             changes[str(name)] = value
     if "first_weekday" in changes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,6 +33,7 @@ from domain.accounts import DEFAULT_ACCOUNT, Accounts
 from domain.errors import StartupError
 from domain.membership.engine import Engine
 from domain.membership.hub import Hub
+from domain.membership.retention import Retention
 from domain.store import embedded
 from domain.store.client import DatabaseError, connect, open_database
 from domain.store.store import Store, open_store
@@ -92,9 +94,12 @@ async def running(settings: Settings, callers: Callers) -> AsyncIterator[Shoal]:
         await stack.enter_async_context(_part("bus", bus.work(), shoal))
         await _connected(bus, settings.bus)
         await stack.enter_async_context(_part("engine", engine.work(), shoal, stop=engine.stop))
+        if settings.log_retention_days:
+            retention = Retention(store, timedelta(days=settings.log_retention_days))
+            await stack.enter_async_context(_part("retention", retention.work(), shoal))
         if database is not None:
             await stack.enter_async_context(_part("database", _watched(database, shoal), shoal))
-        await accounts.get(DEFAULT_ACCOUNT).sweeper.resume()
+        await accounts.get(DEFAULT_ACCOUNT).resume()
         yield shoal
 
 

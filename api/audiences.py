@@ -27,6 +27,7 @@ from api.connections import (
     to_cursor,
 )
 from api.context import Info
+from api.growth import SizeHistory, to_size_history
 from api.ids import Kind, to_id
 from api.loaders import MembersPage
 from domain.audiences import Audience as StoredAudience
@@ -34,7 +35,8 @@ from domain.audiences import Group as StoredGroup
 from domain.catalogue import Catalogue
 from domain.errors import InvalidCursor, InvalidValue, NotFound
 from domain.membership import position as positions
-from domain.membership.feed import Size
+from domain.membership.feed import Feed, Size
+from domain.membership.history import MAX_POINTS
 from domain.membership.position import Position
 from domain.store.log import EntryKind, LogEntry
 
@@ -112,6 +114,7 @@ class MembershipChangeConnection:
     edges: list[MembershipChangeEdge] = strawberry.field(description="The changes, each with its cursor.")
     page_info: PageInfo = strawberry.field(description="Where the page stands in the list.")
     count: strawberry.Private[Callable[[], Awaitable[int]]]
+    cut: strawberry.Private[Callable[[], Awaitable[datetime | None]]]
 
     @strawberry.field(description="The changes without their cursors.")
     def nodes(self) -> list[MembershipChange]:
@@ -122,6 +125,13 @@ class MembershipChangeConnection:
     )
     async def total_count(self) -> int:
         return await self.count()
+
+    @strawberry.field(
+        description="What happened up to this time is not kept any more; of all that came later nothing is missing. Null where "
+        "nothing was cut off."
+    )
+    async def complete_since(self) -> datetime | None:
+        return await self.cut()
 
 
 def to_reason(entry: LogEntry) -> ChangeReason:
@@ -143,7 +153,22 @@ def feed_position(audience: ObjectId, cursor: str, *, path: str) -> Position:
         raise error.at(path) from None
 
 
+def to_change(audience: ObjectId, entry: LogEntry) -> MembershipChange:
+    """Of an entry that is a join or a leave."""
+    assert entry.contact is not None
+    return MembershipChange(
+        cursor=feed_cursor(audience, entry.position),
+        at=entry.at,
+        kind=MembershipChangeKind.JOINED if entry.kind is EntryKind.JOINED else MembershipChangeKind.LEFT,
+        reason=to_reason(entry),
+        contact_id=to_id(Kind.CONTACT, entry.contact),
+        size=entry.size,
+        contact_object_id=entry.contact,
+    )
+
+
 def _changes(
+    feed: Feed,
     audience: ObjectId,
     entries: Sequence[LogEntry],
     *,
@@ -151,24 +176,12 @@ def _changes(
     after: str | None,
     count: Callable[[], Awaitable[int]],
 ) -> MembershipChangeConnection:
-    edges = []
-    for entry in entries[:first]:
-        assert entry.contact is not None
-        cursor = feed_cursor(audience, entry.position)
-        change = MembershipChange(
-            cursor=cursor,
-            at=entry.at,
-            kind=MembershipChangeKind.JOINED if entry.kind is EntryKind.JOINED else MembershipChangeKind.LEFT,
-            reason=to_reason(entry),
-            contact_id=to_id(Kind.CONTACT, entry.contact),
-            size=entry.size,
-            contact_object_id=entry.contact,
-        )
-        edges.append(MembershipChangeEdge(cursor=cursor, node=change))
+    changes = [to_change(audience, entry) for entry in entries[:first]]
     return MembershipChangeConnection(
-        edges=edges,
-        page_info=page_info([edge.cursor for edge in edges], after=after, more=len(entries) > first),
+        edges=[MembershipChangeEdge(cursor=change.cursor, node=change) for change in changes],
+        page_info=page_info([change.cursor for change in changes], after=after, more=len(entries) > first),
         count=count,
+        cut=partial(feed.complete_since, audience),
     )
 
 
@@ -218,8 +231,16 @@ class Audience(Node):
         stored, catalogue = self.stored, self.catalogue
         size, of = checked_first(first), f"members:{stored.id}"
         behind = None if after is None else object_id(from_cursor(of, after, 1)[0])
+        if stored.id in catalogue.broken:
+            # Until the last of them has been marked, nobody could tell them all.
+            await info.context.account.feed.settled([stored.id])
         found = await info.context.load.members.load(
-            MembersPage(audience=stored, after=behind, limit=size + 1)
+            MembersPage(
+                audience=stored.id,
+                query=catalogue.criterion(stored.id).query(info.context.instant),
+                after=behind,
+                limit=size + 1,
+            )
         )
 
         async def count() -> int:
@@ -244,17 +265,14 @@ class Audience(Node):
             strawberry.argument(description="None that is older, by `at`; with its offset from UTC."),
         ] = None,
     ) -> MembershipChangeConnection:
-        if since is not None and since.tzinfo is None:
-            raise InvalidValue(
-                "A point in time with its offset is wanted, such as 2026-05-03T10:00:00Z.", path=("since",)
-            )
+        _check_offset(since, "since")
         audience = self.stored.id
         limit = checked_first(first)
         before = None if after is None else feed_position(audience, after, path="after")
         feed = info.context.account.feed
         entries = await feed.history(audience, before=before, since=since, limit=limit + 1)
         count = partial(feed.count_history, audience, since=since)
-        return _changes(audience, entries, first=limit, after=after, count=count)
+        return _changes(feed, audience, entries, first=limit, after=after, count=count)
 
     @strawberry.field(
         description="The same, oldest first, from a feed cursor on: for partners who poll instead of holding a socket."
@@ -276,7 +294,41 @@ class Audience(Node):
         feed = info.context.account.feed
         entries = await feed.history_since(audience, after=after, limit=limit + 1)
         count = partial(feed.count_history, audience, after=after)
-        return _changes(audience, entries, first=limit, after=cursor, count=count)
+        return _changes(feed, audience, entries, first=limit, after=cursor, count=count)
+
+    @strawberry.field(
+        description="How big it was over time: the exact sizes at evenly spaced instants, as far back as the log is kept."
+    )
+    async def size_over_time(
+        self,
+        info: Info,
+        since: Annotated[
+            datetime, strawberry.argument(description="The first instant, with its offset from UTC.")
+        ],
+        until: Annotated[
+            datetime | None, strawberry.argument(description="The last instant; left out, it is now.")
+        ] = None,
+        points: Annotated[
+            int | None,
+            strawberry.argument(
+                description=f"How many instants, from 2 to {MAX_POINTS}; fewer where there are fewer seconds."
+            ),
+        ] = 100,
+    ) -> SizeHistory:
+        _check_offset(since, "since")
+        _check_offset(until, "until")
+        growth = await info.context.account.history.growth(
+            self.stored.id, since=since, until=until, points=100 if points is None else points
+        )
+        return to_size_history(growth)
+
+
+def _check_offset(at: datetime | None, argument: str) -> None:
+    """Raises `InvalidValue` for a point in time that may mean several."""
+    if at is not None and at.tzinfo is None:
+        raise InvalidValue(
+            "A point in time with its offset is wanted, such as 2026-05-03T10:00:00Z.", path=(argument,)
+        )
 
 
 async def size_of(info: Info, audience: StoredAudience) -> Size:

@@ -7,7 +7,8 @@ from enum import Enum
 import strawberry
 
 from api.rules import LIMITS
-from domain.fields import FieldRegistry
+from domain.catalogue import Catalogue
+from domain.referring import KnownAudiences
 from domain.rules.completion import complete
 
 
@@ -19,6 +20,9 @@ class SuggestionKind(Enum):
     )
     WORD = strawberry.enum_value("word", description="A key word, a parenthesis or a comma.")
     VALUE = strawberry.enum_value("value", description="One of the values that there can be.")
+    AUDIENCE = strawberry.enum_value(
+        "audience", description="A group or a segment by its name, with the word that says which it is."
+    )
 
 
 @strawberry.type(description="A text that may stand at the place that was asked about.")
@@ -42,9 +46,10 @@ class RuleCompletion:
     )
 
 
-def completion_of(expression: str, position: int | None, fields: FieldRegistry) -> RuleCompletion:
+def completion_of(expression: str, position: int | None, catalogue: Catalogue) -> RuleCompletion:
     """Of the text's end, where no position is given."""
-    found = complete(expression, len(expression) if position is None else position, fields, LIMITS)
+    place = len(expression) if position is None else position
+    found = complete(expression, place, catalogue.fields, LIMITS, KnownAudiences(catalogue))
     return RuleCompletion(
         start=found.start,
         suggestions=[

@@ -15,15 +15,18 @@ import strawberry
 from bson import ObjectId
 
 from api.audiences import Node
+from api.contact_memberships import ContactMembership, to_contact_membership
 from api.context import Info
 from api.errors import UserError, to_plain, user_errors
 from api.explanations import Explanation, explain
 from api.fields import Field, to_field
 from api.groups import Group, to_group
 from api.ids import AUDIENCES, Kind, require_id, to_id
+from api.loaders import MembershipOf
 from api.mutations import CLIENT_MUTATION_ID, Given, Payload, once
 from api.segments import Segment, to_segment
 from api.values import AttributeValue
+from domain.audiences import FROZEN, Audience
 from domain.catalogue import Catalogue
 from domain.contact import Contact as StoredContact
 from domain.contact import checked_key, read_attributes
@@ -85,8 +88,9 @@ class Contact(Node):
         return [to_group(group, self.catalogue) for group in found]
 
     @strawberry.field(description="The segments that it is in, by name.")
-    def segments(self, info: Info) -> list[Segment]:
-        found = self.catalogue.segments_of(self.stored.document)
+    async def segments(self, info: Info) -> list[Segment]:
+        contact = await self._marked(info) if self.catalogue.broken else self.stored
+        found = self.catalogue.segments_of(contact.document, info.context.instant)
         info.context.spend(len(found))
         return [to_segment(segment, self.catalogue) for segment in found]
 
@@ -94,13 +98,48 @@ class Contact(Node):
         description="Why this contact is in the audience or not: each condition's verdict, the value seen, and what would have "
         "to change."
     )
-    def explain(
-        self, audience: Annotated[strawberry.ID, strawberry.argument(description="The group or segment.")]
+    async def explain(
+        self,
+        info: Info,
+        audience: Annotated[strawberry.ID, strawberry.argument(description="The group or segment.")],
     ) -> Explanation:
-        found = self.catalogue.audience(require_id(audience, *AUDIENCES, path=("audience",)))
+        found = self._audience(audience)
+        return explain(found, await self._judged(info, found), self.catalogue, info.context.instant)
+
+    @strawberry.field(
+        description="Whether this contact is in the audience, since when and why, and how it came and went."
+    )
+    async def membership(
+        self,
+        info: Info,
+        audience: Annotated[strawberry.ID, strawberry.argument(description="The group or segment.")],
+    ) -> ContactMembership:
+        found = self._audience(audience)
+        decides = self.catalogue.criterion(found.id).predicate(info.context.instant)
+        wanted = MembershipOf(
+            audience=found.id,
+            contact=self.stored.id,
+            by_rule=decides((await self._judged(info, found)).document),
+        )
+        return to_contact_membership(found.id, await info.context.load.memberships.load(wanted))
+
+    def _audience(self, identifier: str) -> Audience:
+        """Raises `NotFound`."""
+        found = self.catalogue.audience(require_id(identifier, *AUDIENCES, path=("audience",)))
         if found is None:
             raise NotFound("There is no such group or segment. It may have been deleted.", path=("audience",))
-        return explain(found, self.stored, self.catalogue)
+        return found
+
+    async def _judged(self, info: Info, audience: Audience) -> StoredContact:
+        """The contact as the audience is to judge it."""
+        return await self._marked(info) if audience.id in self.catalogue.broken else self.stored
+
+    async def _marked(self, info: Info) -> StoredContact:
+        """The contact as it was read, with the marks that say in which broken segments it is: all of them are there by now."""
+        marked = await info.context.load.marked.load(self.stored.id)
+        if marked is None:
+            return self.stored
+        return StoredContact({**self.stored.document, FROZEN: marked.document.get(FROZEN)})
 
     def _attribute(self, key: str) -> Attribute | None:
         value = self.stored.values.get(key)

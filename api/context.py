@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import datetime
 
 import strawberry
 
@@ -55,6 +56,11 @@ class Context:
         """One for the next event."""
         return Context(self.account, self.caller)
 
+    @property
+    def instant(self) -> datetime:
+        """The second as of which rules are read (`Feed.instant`)."""
+        return self.account.feed.instant
+
     async def catalogue(self) -> Catalogue:
         """The account's definitions as of this operation or event, read when they are first asked for."""
         if self._catalogue is None:
@@ -72,7 +78,7 @@ class Context:
         self._listed += listed
         if self._listed > MAX_LISTED:
             raise LimitExceeded(
-                f"This would list more than {MAX_LISTED:,} groups and segments of contacts. Ask for fewer contacts at once."
+                f"This would list more than {MAX_LISTED:,} groups and segments. Ask for fewer contacts or rules at once."
             )
 
 

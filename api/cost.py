@@ -53,7 +53,8 @@ LENGTHS = {
     "__Directive.args": 1,
     "Field.operators": 16,
     "Query.operators": 16,
-    "RuleCompletion.suggestions": 40,
+    "RuleCompletion.suggestions": 60,
+    "SizeHistory.points": 500,
 }
 """Of the schema's own lists, and of others of which it is known."""
 
@@ -68,7 +69,12 @@ FIELDS = {
     "Segment.changesSince": 100,
     "Audience.changes": 100,
     "Audience.changesSince": 100,
+    "Group.sizeOverTime": 500,
+    "Segment.sizeOverTime": 500,
+    "Audience.sizeOverTime": 500,
     "Contact.explain": 50,
+    "Field.conversion": 20,
+    "Contact.membership": 50,
 }
 """Of fields that ask the database something of their own; all others cost 1, and each mutation `MUTATION`."""
 

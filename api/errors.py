@@ -42,10 +42,10 @@ class UserError:
         "Empty where it is not about one part."
     )
     line: int | None = strawberry.field(
-        default=None, description="In a rule's text that cannot be read: the line, from 1."
+        default=None, description="In a rule's text: the line of the fault, from 1."
     )
     column: int | None = strawberry.field(
-        default=None, description="In a rule's text that cannot be read: the column, from 1."
+        default=None, description="In a rule's text: the column of the fault, from 1."
     )
     expected: list[str] = strawberry.field(
         default_factory=list, description="In a rule's text that cannot be read: what could have stood there."
@@ -59,8 +59,10 @@ def to_plain(error: ShoalError) -> dict[str, Any]:
         "message": error.message,
         "path": [str(part) for part in error.path],
     }
+    if error.line is not None:
+        plain |= {"line": error.line, "column": error.column}
     if isinstance(error, RuleSyntaxError):
-        plain |= {"line": error.line, "column": error.column, "expected": list(error.expected)}
+        plain["expected"] = list(error.expected)
     return plain
 
 

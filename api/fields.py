@@ -2,57 +2,39 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import Any
 
 import strawberry
 from bson import ObjectId
 
 from api.context import Info
+from api.conversions import FieldConversion, to_conversion
+from api.field_types import FieldType
 from api.mutations import CLIENT_MUTATION_ID, Given, Payload, once
-from api.operators import OperandKind, OperandShape, Operator
+from api.operators import OperandKind, OperandShape, Operator, TimeUnit
 from domain.errors import InvalidValue
 from domain.fields import Field as StoredField
 from domain.fields import FieldType as StoredFieldType
-from domain.rules.completion import described, operand_type
+from domain.rules.hints import described, operand_type
 from domain.rules.operators import Operator as StoredOperator
-from domain.rules.operators import Shape, operators_of
-
-
-@strawberry.enum(description="What kind of value a field holds, and so which operators rules have for it.")
-class FieldType(Enum):
-    TEXT = strawberry.enum_value(
-        "text", description="A text of up to 10,000 characters; compared without regard to case."
-    )
-    EMAIL = strawberry.enum_value("email", description="An email address.")
-    PHONE = strawberry.enum_value(
-        "phone", description="A phone number; without a country code, one of the account's region."
-    )
-    NUMBER = strawberry.enum_value("number", description="A finite number.")
-    BOOLEAN = strawberry.enum_value(
-        "boolean", description="True or false. Neither is another case than false."
-    )
-    DATE = strawberry.enum_value("date", description="A civil date such as `1965-01-31`, in no time zone.")
-    DATETIME = strawberry.enum_value(
-        "datetime",
-        description="A point in time such as `2026-05-03T10:00:00+02:00`, always with its offset from UTC.",
-    )
-    CHOICE = strawberry.enum_value(
-        "choice", description="One of the field's options, or any text where it has none."
-    )
-    TAGS = strawberry.enum_value("tags", description="A set of texts.")
+from domain.rules.operators import Shape, operators_of, units_of
 
 
 @strawberry.type(description="An operator, and what it takes to offer it for one type of field.")
 class FieldOperator:
     operator: Operator = strawberry.field(description="Its name, for a rule as a tree.")
-    words: str = strawberry.field(description="Its words, for a rule as text: `does not contain`.")
+    words: str = strawberry.field(
+        description="Its words, for a rule as text: `does not contain`. Its value stands behind them, or where the `…` is."
+    )
     shape: OperandShape = strawberry.field(description="How many values it compares with.")
     operand: OperandKind | None = strawberry.field(
         description="What these values are; null where there are none."
     )
     operand_type: FieldType | None = strawberry.field(
         description="The type that these values are entered as; null where there are none."
+    )
+    units: list[TimeUnit] = strawberry.field(
+        description="The units in which these values can be said, the smallest first; empty where they have none."
     )
     hint: str | None = strawberry.field(
         description="What such a value looks like in a rule's text; null where there is none."
@@ -78,6 +60,7 @@ def _to_operator(operator: StoredOperator, type_: StoredFieldType) -> FieldOpera
         shape=OperandShape[row.shape.name],
         operand=OperandKind[row.reads.name] if compares else None,
         operand_type=FieldType[operand_type(type_, row.reads).name] if compares else None,
+        units=[TimeUnit[unit.name] for unit in units_of(row.reads, type_)],
         hint=described(type_, row.reads) if compares else None,
         negative=row.negative,
         description=row.doc,
@@ -90,12 +73,12 @@ class Field:
         description="The name that rules and attributes use: lower-case words joined by `_`. Never changes."
     )
     label: str = strawberry.field(description="The name that people see.")
-    type: FieldType = strawberry.field(description="What kind of value it holds. Never changes.")
+    type: FieldType = strawberry.field(description="What kind of value it holds.")
     options: list[str] = strawberry.field(
         description="Of a choice: the values allowed. Empty where any is, and for other types."
     )
     built_in: bool = strawberry.field(
-        description="Whether every account has it. Such a field can be relabelled, not deleted."
+        description="Whether every account has it. Such a field can be relabelled; it is not deleted, and keeps its type."
     )
 
     @strawberry.field(
@@ -103,6 +86,14 @@ class Field:
     )
     def operators(self) -> list[FieldOperator]:
         return operators_for(self.type)
+
+    @strawberry.field(
+        description="What became, or is becoming, of the values that contacts had when the field got another type, the last time "
+        "that it did; null where it never did."
+    )
+    async def conversion(self, info: Info) -> FieldConversion | None:
+        found = await info.context.load.conversions.load(self.key)
+        return None if found is None else to_conversion(found)
 
 
 def to_field(field: StoredField) -> Field:
@@ -134,6 +125,13 @@ class CreateFieldPayload(Payload):
     field: Field | None = strawberry.field(description="The field; null where it could not be made.")
 
 
+BREAK_SEGMENTS: Any = strawberry.field(
+    default=False,
+    description="Whether segments may break by it: those whose rules use the field, and those that refer to these. Their members "
+    "then stay as they are until the rules are mended (`Segment.broken`). Left out, it is refused where there are any.",
+)
+
+
 @strawberry.input(description="What is to change about a field. What is left out stays as it is.")
 class UpdateFieldInput:
     key: str = strawberry.field(description="The field.")
@@ -142,6 +140,12 @@ class UpdateFieldInput:
         default=strawberry.UNSET,
         description="Of a choice: the values allowed from now on; null or empty for any. Values that are there stay.",
     )
+    type: FieldType | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="Its new type. The values that contacts have are converted in the background (`Field.conversion`); they "
+        "stay as they were entered.",
+    )
+    break_segments: bool = BREAK_SEGMENTS
     client_mutation_id: str | None = CLIENT_MUTATION_ID
 
 
@@ -152,7 +156,8 @@ class UpdateFieldPayload(Payload):
 
 @strawberry.input(description="A field to be deleted, with every contact's value in it.")
 class DeleteFieldInput:
-    key: str = strawberry.field(description="The field. No segment's rule may use it.")
+    key: str = strawberry.field(description="The field.")
+    break_segments: bool = BREAK_SEGMENTS
     client_mutation_id: str | None = CLIENT_MUTATION_ID
 
 
@@ -190,17 +195,22 @@ class FieldMutations:
         )
 
     @strawberry.mutation(
-        description="Change a field's label or options. Errors: `UNKNOWN_FIELD`, `INVALID_FIELD`, `INVALID_VALUE`."
+        description="Change a field's label, options or type. Errors: `UNKNOWN_FIELD`, `INVALID_FIELD`, `INVALID_VALUE`, "
+        "`FIELD_IN_USE` where segments would break by the new type, and may not."
     )
     async def update_field(self, info: Info, input: Given[UpdateFieldInput]) -> UpdateFieldPayload:
         async def act(_: ObjectId) -> dict[str, Any]:
             if input.label is None:
                 raise InvalidValue("A field has a label; it cannot be removed.", path=("label",))
+            if input.type is None:
+                raise InvalidValue("A field has a type; it cannot be removed.", path=("type",))
             options = input.options
             await info.context.account.fields.update(
                 input.key,
                 label=None if input.label is strawberry.UNSET else input.label,
                 options=None if options is strawberry.UNSET else tuple(options or ()),
+                type=None if input.type is strawberry.UNSET else StoredFieldType[input.type.name],
+                break_segments=input.break_segments,
             )
             return {"field": input.key}
 
@@ -211,11 +221,11 @@ class FieldMutations:
 
     @strawberry.mutation(
         description="Delete a field. Its values go from the contacts shortly after. "
-        "Errors: `UNKNOWN_FIELD`, `INVALID_FIELD` for a built-in one, `FIELD_IN_USE`."
+        "Errors: `UNKNOWN_FIELD`, `INVALID_FIELD` for a built-in one, `FIELD_IN_USE` where segments would break by it, and may not."
     )
     async def delete_field(self, info: Info, input: Given[DeleteFieldInput]) -> DeleteFieldPayload:
         async def act(_: ObjectId) -> dict[str, Any]:
-            await info.context.account.fields.delete(input.key)
+            await info.context.account.fields.delete(input.key, break_segments=input.break_segments)
             return {"deletedKey": input.key}
 
         outcome = await once(info, input, act)

@@ -136,7 +136,8 @@ class GroupMutations:
         )
 
     @strawberry.mutation(
-        description="Delete a group. Its watchers are told that it ended, and nobody is told to have left. Errors: `NOT_FOUND`."
+        description="Delete a group. Its watchers are told that it ended, and nobody is told to have left. Errors: `NOT_FOUND`, "
+        "`AUDIENCE_IN_USE` where a segment's rule refers to it."
     )
     async def delete_group(self, info: Info, input: Given[DeleteGroupInput]) -> DeleteGroupPayload:
         async def act(_: ObjectId) -> dict[str, Any]:

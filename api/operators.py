@@ -49,3 +49,26 @@ class OperandKind(Enum):
     )
     PART = strawberry.enum_value("part", description="Parts of the field's text.")
     DOMAIN = strawberry.enum_value("domain", description="Domains of email addresses.")
+    SPAN = strawberry.enum_value(
+        "span",
+        description="Lengths of time: a whole number and one of the operator's `units`, as the text `7 days`.",
+    )
+    PERIOD = strawberry.enum_value(
+        "period", description="Periods of the calendar: one of the operator's `units`, as the text `month`."
+    )
+    MONTH = strawberry.enum_value("month", description="Months of the year by number, 1 to 12.")
+
+
+@strawberry.enum(description="A unit of time.")
+class TimeUnit(Enum):
+    MINUTE = strawberry.enum_value("minute", description="An exact minute.")
+    HOUR = strawberry.enum_value("hour", description="An exact hour.")
+    DAY = strawberry.enum_value("day", description="A calendar day in the account's time zone.")
+    WEEK = strawberry.enum_value(
+        "week", description="Seven days; as a period, from the account's first weekday on."
+    )
+    MONTH = strawberry.enum_value("month", description="A calendar month.")
+    QUARTER = strawberry.enum_value(
+        "quarter", description="Three calendar months from January, April, July or October on."
+    )
+    YEAR = strawberry.enum_value("year", description="A calendar year.")

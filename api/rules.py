@@ -12,22 +12,27 @@ from typing import Any, assert_never
 import strawberry
 
 from api.fields import Field, to_field
+from api.memberships import Membership, MembershipInput, unbound_membership
 from api.operators import Operator
 from api.values import AttributeValue
 from domain.catalogue import Catalogue
 from domain.errors import InvalidRule, PathPart, ShoalError
+from domain.fields import FieldRegistry
+from domain.referring import KnownAudiences
 from domain.rules.build import (
     Place,
     Unbound,
     UnboundAll,
     UnboundAny,
     UnboundCondition,
+    UnboundMembership,
     UnboundNot,
     build,
 )
+from domain.rules.calendar import Span, Unit
 from domain.rules.operators import Operator as StoredOperator
 from domain.rules.text import parse_unbound, to_text
-from domain.rules.tree import All, AnyOf, Limits, Not
+from domain.rules.tree import All, AnyOf, Limits, MemberOf, Not
 from domain.rules.tree import Condition as StoredCondition
 from domain.rules.tree import Rule as StoredRule
 from domain.rules.words import sentence
@@ -55,22 +60,6 @@ class ConditionInput:
     include_missing: bool | None = strawberry.field(
         default=None,
         description="Of a negative operator: whether contacts without a value are meant, too. Left out: yes.",
-    )
-
-
-@strawberry.input(
-    one_of=True,
-    description="Membership of other audiences, as a condition. Not to be had yet: refused with `INVALID_RULE`.",
-)
-class MembershipInput:
-    any_of: list[strawberry.ID] | None = strawberry.field(
-        default=strawberry.UNSET, description="In at least one of these groups and segments."
-    )
-    all_of: list[strawberry.ID] | None = strawberry.field(
-        default=strawberry.UNSET, description="In every one of these groups and segments."
-    )
-    none_of: list[strawberry.ID] | None = strawberry.field(
-        default=strawberry.UNSET, description="In none of these groups and segments."
     )
 
 
@@ -102,7 +91,10 @@ def rule_builder(given: RuleInput, path: tuple[PathPart, ...] = ("rule",)) -> Bu
 
     def build_rule(catalogue: Catalogue) -> StoredRule:
         try:
-            return build(_unbound(given, path), catalogue.fields, catalogue.settings, LIMITS)
+            known = KnownAudiences(catalogue)
+            return build(
+                _unbound(given, path, catalogue.fields), catalogue.fields, catalogue.settings, LIMITS, known
+            )
         except ShoalError as error:
             error.path = tuple("values" if part == "operands" else part for part in error.path) or path
             raise
@@ -110,30 +102,27 @@ def rule_builder(given: RuleInput, path: tuple[PathPart, ...] = ("rule",)) -> Bu
     return build_rule
 
 
-def _unbound(given: RuleInput, path: tuple[PathPart, ...]) -> Unbound:
+def _unbound(given: RuleInput, path: tuple[PathPart, ...], fields: FieldRegistry) -> Unbound:
     if isinstance(given.expression, str):
         inside = (*path, "expression")
         try:
-            return _placed(parse_unbound(given.expression, LIMITS), inside)
+            return _placed(parse_unbound(given.expression, LIMITS, fields), inside)
         except ShoalError as error:
             raise error.at(*inside) from None
     if given.all is not strawberry.UNSET and given.all is not None:
         inside = (*path, "all")
-        children = [_unbound(child, (*inside, index)) for index, child in enumerate(given.all)]
+        children = [_unbound(child, (*inside, index), fields) for index, child in enumerate(given.all)]
         return UnboundAll(children=children, place=Place(path=inside))
     if given.any is not strawberry.UNSET and given.any is not None:
         inside = (*path, "any")
-        children = [_unbound(child, (*inside, index)) for index, child in enumerate(given.any)]
+        children = [_unbound(child, (*inside, index), fields) for index, child in enumerate(given.any)]
         return UnboundAny(children=children, place=Place(path=inside))
     if given.not_:
-        return UnboundNot(child=_unbound(given.not_, (*path, "not")))
+        return UnboundNot(child=_unbound(given.not_, (*path, "not"), fields))
     if given.where:
         return _condition(given.where, (*path, "where"))
     if given.member_of:
-        raise InvalidRule(
-            "Rules over groups and segments cannot be saved yet. Say it by conditions on fields.",
-            path=(*path, "memberOf"),
-        )
+        return unbound_membership(given.member_of, (*path, "memberOf"))
     raise InvalidRule("A rule is wanted here: its text, or exactly one of the tree's parts.", path=path)
 
 
@@ -165,6 +154,9 @@ def _placed(unbound: Unbound, path: tuple[PathPart, ...]) -> Unbound:
         case UnboundCondition():
             places = [replace(place, path=path) for place in unbound.operand_places]
             return replace(unbound, place=replace(unbound.place, path=path), operand_places=places)
+        case UnboundMembership(audiences=named):
+            audiences = [replace(each, place=replace(each.place, path=path)) for each in named]
+            return replace(unbound, place=replace(unbound.place, path=path), audiences=audiences)
         case UnboundNot(child=child):
             return UnboundNot(child=_placed(child, path))
         case UnboundAll(children=children):
@@ -195,9 +187,14 @@ class Condition:
     def operator(self) -> Operator:
         return Operator(self.stored.operator.name)
 
-    @strawberry.field(description="What is compared with, in normal form.")
+    @strawberry.field(
+        description="What is compared with, in normal form; a length of time or a period as its text, `7 days` or `month`."
+    )
     def values(self) -> list[AttributeValue]:
-        return [AttributeValue(operand) for operand in self.stored.operands]
+        return [
+            AttributeValue(str(operand) if isinstance(operand, (Span, Unit)) else operand)
+            for operand in self.stored.operands
+        ]
 
     @strawberry.field(
         description="Of a negative operator: whether contacts without a value are meant, too. Null for other operators."
@@ -211,19 +208,21 @@ class Condition:
 
 
 @strawberry.type(
-    description="A rule as a tree in its canonical form. Exactly one of `all`, `any`, `not` and `where` is not null."
+    description="A rule as a tree in its canonical form. Exactly one of `all`, `any`, `not`, `where` and `memberOf` is not null."
 )
 class Rule:
     stored: strawberry.Private[StoredRule]
     catalogue: strawberry.Private[Catalogue]
 
-    @strawberry.field(description="This rule as text.")
+    @strawberry.field(
+        description="This rule as text, the groups and segments that it refers to by the names that they have now."
+    )
     def expression(self) -> str:
-        return to_text(self.stored)
+        return to_text(self.stored, KnownAudiences(self.catalogue).name)
 
     @strawberry.field(description="This rule as one plain English sentence, for people who write none.")
     def words(self) -> str:
-        return sentence(self.stored, self.catalogue.fields)
+        return sentence(self.stored, self.catalogue.fields, KnownAudiences(self.catalogue).name)
 
     @strawberry.field(description="Every one of these matches.")
     def all(self) -> list[Rule] | None:
@@ -242,6 +241,12 @@ class Rule:
         if not isinstance(self.stored, StoredCondition):
             return None
         return Condition(stored=self.stored, catalogue=self.catalogue)
+
+    @strawberry.field(description="The contact is in other audiences, or in none of them.")
+    def member_of(self) -> Membership | None:
+        if not isinstance(self.stored, MemberOf):
+            return None
+        return Membership(stored=self.stored, catalogue=self.catalogue)
 
     def _children(self, rule: All | AnyOf) -> list[Rule]:
         return [to_rule(child, self.catalogue) for child in rule.children]

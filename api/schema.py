@@ -31,11 +31,12 @@ from api.contacts import Contact, ContactMutations, load_contact, to_contact
 from api.context import Info
 from api.documents import KnownDocuments
 from api.executing import FreshForEachEvent, Schema
-from api.fields import Field, FieldMutations, FieldOperator, FieldType, operators_for, to_field
+from api.field_types import FieldType
+from api.fields import Field, FieldMutations, FieldOperator, operators_for, to_field
 from api.groups import Group, GroupMutations, group_of, to_group
-from api.ids import Kind, find_id, read_id
+from api.ids import Kind, find_id, read_id, require_id
 from api.limits import OperationLimits
-from api.previews import RulePreview
+from api.previews import RulePreview, to_preview
 from api.rules import RuleInput, rule_builder
 from api.segments import Segment, SegmentMutations, segment_of, to_segment
 from api.values import ATTRIBUTE_VALUE, AttributeValue
@@ -44,7 +45,6 @@ from domain.audiences import Group as StoredGroup
 from domain.audiences import Segment as StoredSegment
 from domain.errors import InvalidValue
 from domain.fields import fold
-from domain.rules.query import to_query
 from domain.searching import search_query
 
 
@@ -112,7 +112,9 @@ class Query:
         ] = None,
     ) -> Connection[Contact]:
         contacts, catalogue = info.context.account.contacts, await info.context.catalogue()
-        query = {} if rule is None else to_query(rule_builder(rule)(catalogue))
+        query = {}
+        if rule is not None:
+            query = catalogue.criterion_of(rule_builder(rule)(catalogue)).query(info.context.instant)
         if search is not None:
             query = (
                 {"$and": [query, search_query(catalogue, search)]}
@@ -167,10 +169,19 @@ class Query:
         "lack of a value, and what else its author should know. Nothing is saved."
     )
     async def preview_rule(
-        self, info: Info, rule: Annotated[RuleInput, strawberry.argument(description="The rule.")]
+        self,
+        info: Info,
+        rule: Annotated[RuleInput, strawberry.argument(description="The rule.")],
+        segment: Annotated[
+            strawberry.ID | None,
+            strawberry.argument(
+                description="The segment whose rule it is to become, to be told what that would change."
+            ),
+        ] = None,
     ) -> RulePreview:
         catalogue = await info.context.catalogue()
-        return RulePreview(stored=rule_builder(rule)(catalogue), catalogue=catalogue)
+        instead_of = None if segment is None else require_id(segment, Kind.SEGMENT, path=("segment",))
+        return to_preview(rule_builder(rule)(catalogue), catalogue, instead_of)
 
     @strawberry.field(
         description="What may stand at a place in a rule's text: for editors that complete while people type. No text and no place "
@@ -187,7 +198,7 @@ class Query:
             ),
         ] = None,
     ) -> RuleCompletion:
-        return completion_of(expression, position, (await info.context.catalogue()).fields)
+        return completion_of(expression, position, await info.context.catalogue())
 
     @strawberry.field(
         description="The operators for fields of a type. The contact's own times, `created` and `updated`, have those of "

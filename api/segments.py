@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any
+from typing import Annotated, Any
 
 import strawberry
 from bson import ObjectId
@@ -15,8 +15,10 @@ from api.ids import Kind, require_id, to_id
 from api.mutations import CLIENT_MUTATION_ID, Given, Payload, once
 from api.rules import Rule, RuleInput, rule_builder, to_rule
 from domain.audiences import Segment as StoredSegment
+from domain.breaking import why_broken
 from domain.catalogue import Catalogue
 from domain.errors import InvalidValue
+from domain.referring import KnownAudiences
 from domain.rules.text import to_text
 
 
@@ -29,11 +31,42 @@ class SegmentStatus(Enum):
     )
 
 
+@strawberry.type(
+    description="Why a segment follows its rule no more, and what is to be done. Until then its members are those that it had when "
+    "it broke: nobody joins, and nobody leaves but by the deletion of the contact."
+)
+class BrokenSegment:
+    code: str = strawberry.field(description="`BROKEN_SEGMENT`, as of the error of a rule that refers to it.")
+    message: str = strawberry.field(
+        description="What the cause is and what is to be done about it, fit to be shown to a person."
+    )
+    fields: list[str] = strawberry.field(
+        description="The keys of the fields that its rule uses, and that were deleted or got another type."
+    )
+    segments: list[Annotated[Segment, strawberry.lazy("api.segments")]] = strawberry.field(
+        description="The broken segments that its rule refers to. It is live again when they are, unless fields are missing, too."
+    )
+
+
+def to_broken(segment: StoredSegment, catalogue: Catalogue) -> BrokenSegment | None:
+    if segment.broken is None:
+        return None
+    error = why_broken(catalogue, segment, segment.broken)
+    return BrokenSegment(
+        code=error.code,
+        message=error.message,
+        fields=list(segment.broken.fields),
+        segments=[to_segment(each, catalogue) for each in catalogue.broken_among(segment.rule)],
+    )
+
+
 @strawberry.type(description="A dynamic segment: whoever its rule matches, at every moment.")
 class Segment(Audience, Node):
-    @strawberry.field(description="The rule in its canonical text form.")
+    @strawberry.field(
+        description="The rule in its canonical text form, with the names that groups and segments have now."
+    )
     def expression(self) -> str:
-        return to_text(self._segment().rule)
+        return to_text(self._segment().rule, KnownAudiences(self.catalogue).name)
 
     @strawberry.field(description="The rule as a tree.")
     def rule(self) -> Rule:
@@ -41,7 +74,11 @@ class Segment(Audience, Node):
 
     @strawberry.field(description="Whether it follows its rule.")
     def status(self) -> SegmentStatus:
-        return SegmentStatus.LIVE
+        return SegmentStatus.LIVE if self._segment().broken is None else SegmentStatus.BROKEN
+
+    @strawberry.field(description="Why it does not follow its rule; null for a live one.")
+    def broken(self) -> BrokenSegment | None:
+        return to_broken(self._segment(), self.catalogue)
 
     @strawberry.field(description="Rises with each edit; `expectedVersion` of `updateSegment`.")
     def version(self) -> int:
@@ -116,7 +153,7 @@ class DeleteSegmentPayload(Payload):
 class SegmentMutations:
     @strawberry.mutation(
         description="Save a segment. It is live at once, whatever the number of contacts. Errors: `RULE_SYNTAX`, `INVALID_RULE`, "
-        "`UNKNOWN_FIELD`, `INVALID_VALUE`, `NAME_TAKEN`, `LIMIT_EXCEEDED`."
+        "`UNKNOWN_FIELD`, `UNKNOWN_AUDIENCE`, `BROKEN_SEGMENT`, `INVALID_VALUE`, `NAME_TAKEN`, `LIMIT_EXCEEDED`."
     )
     async def create_segment(self, info: Info, input: Given[CreateSegmentInput]) -> CreateSegmentPayload:
         async def act(identifier: ObjectId) -> dict[str, Any]:
@@ -131,8 +168,9 @@ class SegmentMutations:
         )
 
     @strawberry.mutation(
-        description="Edit a segment. Watchers are told of a new rule, and of everybody who joins or leaves by it. Errors: as "
-        "`createSegment`, `NOT_FOUND`, `VERSION_CONFLICT`."
+        description="Edit a segment. Watchers are told of a new rule, and of everybody who joins or leaves by it. A rule cannot "
+        "lead back to its own segment, nor make another one too large that refers to it. Saving a rule mends a broken segment, be "
+        "it the very rule that it has. Errors: as `createSegment`, `NOT_FOUND`, `VERSION_CONFLICT`."
     )
     async def update_segment(self, info: Info, input: Given[UpdateSegmentInput]) -> UpdateSegmentPayload:
         async def act(_: ObjectId) -> dict[str, Any]:
@@ -155,7 +193,8 @@ class SegmentMutations:
         )
 
     @strawberry.mutation(
-        description="Delete a segment. Its watchers are told that it ended, and nobody is told to have left. Errors: `NOT_FOUND`."
+        description="Delete a segment. Its watchers are told that it ended, and nobody is told to have left. Errors: `NOT_FOUND`, "
+        "`AUDIENCE_IN_USE` where a segment's rule refers to it."
     )
     async def delete_segment(self, info: Info, input: Given[DeleteSegmentInput]) -> DeleteSegmentPayload:
         async def act(_: ObjectId) -> dict[str, Any]:

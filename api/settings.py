@@ -78,6 +78,12 @@ def _seconds(text: str) -> float:
     return float(text)
 
 
+def _days(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > 36_500:
+        raise ValueError("a number of days from 1 to 36500 is wanted, or 0 for ever")
+    return int(text)
+
+
 def _origins(text: str) -> tuple[str, ...]:
     origins = tuple(part.strip() for part in text.split(",") if part.strip())
     for origin in origins:
@@ -108,6 +114,7 @@ class Settings:
     port: int = _setting(_port, 8000)
     log_level: str = _setting(_log_level, "info")
     shutdown_seconds: float = _setting(_seconds, 10.0)
+    log_retention_days: int = _setting(_days, 90)
     allowed_origins: tuple[str, ...] = _setting(_origins, ())
 
 

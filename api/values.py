@@ -38,8 +38,9 @@ def _take(value: Any) -> Any:
 ATTRIBUTE_VALUE = strawberry.scalar(
     name="AttributeValue",
     description='The value of one attribute, by its field\'s type: text, choice, email, phone, date (`"1965-01-01"`) and datetime '
-    "(ISO 8601 with offset) are strings, number a number, boolean a boolean, tags a list of strings. A field without a value "
-    "is not listed; `attribute(key)` is then null.",
+    "(ISO 8601 with offset) are strings, number a number, boolean a boolean, tags a list of strings. A value that was entered "
+    "while the field had another type stays as it was entered. A field without a value is not listed; `attribute(key)` is then "
+    "null.",
     serialize=_give,
     parse_value=_take,
 )

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from api.__main__ import commands
 from api.previews import MOST_WARNINGS
 from domain.fields import FieldType
-from domain.rules.operators import Shape, operators_of
+from domain.rules.operators import Shape, operators_of, units_of
 from domain.rules.table import operator_table
 from tests.api.client import Client
 
@@ -32,6 +32,18 @@ async def test_a_rule_that_can_match_nobody_is_warned_of(client: Client) -> None
             "parts": ['first_name is "ann"', "first_name is empty"],
         }
     ]
+
+
+async def test_a_rule_that_can_match_nobody_at_this_moment_is_warned_of_as_such(client: Client) -> None:
+    await client.contact("A", birthdate="1965-01-01")
+    (warning,) = await _warnings(client, "birthdate in the last 7 days and birthdate more than 90 days ago")
+    assert warning == {
+        "kind": "NEVER_MATCHES",
+        "message": "Right now no contact matches “birthdate in the last 7 days” and “birthdate more than 90 days ago” at once. "
+        "The whole rule matches nobody.",
+        "about": None,
+        "parts": ["birthdate in the last 7 days", "birthdate more than 90 days ago"],
+    }
 
 
 async def test_warnings_by_count_follow_the_contacts(client: Client) -> None:
@@ -56,6 +68,23 @@ async def test_warnings_by_count_follow_the_contacts(client: Client) -> None:
     )
 
 
+async def test_whom_a_not_takes_in_for_lack_of_a_value_is_counted(client: Client) -> None:
+    await client.upsert({"A": {"first_name": "Ann"}, "B": {"last_name": "Lee"}, "C": {"first_name": "Cy"}})
+    (taken_in,) = await _warnings(client, 'not (first_name is "Ann")')
+    assert (taken_in["kind"], taken_in["parts"]) == ("LACK_OF_A_VALUE", ['first_name is "ann"'])
+    assert "takes in 1 contact only for lack of a value" in taken_in["message"]
+    assert await _warnings(client, 'not (first_name is "Ann") and first_name is not empty') == []
+
+
+async def test_a_beginning_that_no_phone_number_has_is_told_by_the_account_s_region(client: Client) -> None:
+    await client.contact("A", phone="+44 20 7946 0958")
+    await client.attempt("updateSettings", {"region": "GB"}, "settings { region }")
+    (never,) = await _warnings(client, 'phone starts with "020"')
+    assert never["kind"] == "NEVER_MATCHES"
+    assert "Write “+4420”." in never["message"]
+    assert await _warnings(client, 'phone starts with "+4420"') == []
+
+
 async def test_other_accounts_contacts_are_not_counted(client: Client, other_client: Client) -> None:
     await other_client.contact("A", first_name="Ann")
     assert [each["kind"] for each in await _warnings(client, "first_name is not empty")] == ["UNUSED_FIELD"]
@@ -72,7 +101,7 @@ async def test_warnings_about_a_part_name_the_part_and_are_bounded(client: Clien
     assert len(await _warnings(client, many)) == MOST_WARNINGS
 
 
-OPERATORS = "operators { operator words shape operand operandType hint negative description }"
+OPERATORS = "operators { operator words shape operand operandType units hint negative description }"
 
 
 async def test_each_field_says_which_operators_it_has_as_the_table_has_them(client: Client) -> None:
@@ -92,6 +121,7 @@ async def test_each_field_says_which_operators_it_has_as_the_table_has_them(clie
             )
             assert (shown["operand"], bool(shown["hint"])) == (row.reads.name if compares else None, compares)
             assert (shown["operandType"] is not None) is compares
+            assert shown["units"] == [unit.name for unit in units_of(row.reads, FieldType[field["type"]])]
         assert field["operators"] == (
             await client.data(
                 f"query ($type: FieldType!) {{ operators(type: $type) {{ {OPERATORS[12:-2]} }} }}",
@@ -101,23 +131,37 @@ async def test_each_field_says_which_operators_it_has_as_the_table_has_them(clie
 
 
 async def test_operands_are_entered_as_what_they_are(client: Client) -> None:
-    wanted = "query ($type: FieldType!) { operators(type: $type) { operator operand operandType hint } }"
+    wanted = (
+        "query ($type: FieldType!) { operators(type: $type) { operator operand operandType hint units } }"
+    )
     shown = {
-        (type_, each["operator"]): (each["operand"], each["operandType"], each["hint"])
-        for type_ in ("EMAIL", "NUMBER", "TAGS", "DATETIME")
+        (type_, each["operator"]): (each["operand"], each["operandType"], each["hint"], each["units"])
+        for type_ in ("EMAIL", "NUMBER", "TAGS", "DATE", "DATETIME")
         for each in await client.data(wanted, type=type_)
     }
     assert shown["EMAIL", "IS"] == (
         "VALUE",
         "EMAIL",
         'an address in double quotes, such as "ann@example.org"',
+        [],
     )
     assert shown["EMAIL", "CONTAINS"][:2] == ("PART", "TEXT")
     assert shown["EMAIL", "DOMAIN_IS_ANY_OF"][:2] == ("DOMAIN", "TEXT")
-    assert shown["EMAIL", "IS_EMPTY"] == (None, None, None)
+    assert shown["EMAIL", "IS_EMPTY"] == (None, None, None, [])
     assert shown["NUMBER", "BETWEEN"][:2] == ("VALUE", "NUMBER")
     assert shown["TAGS", "HAS_ALL_OF"][:2] == ("VALUE", "TEXT")
     assert shown["DATETIME", "BEFORE"][:2] == ("VALUE", "DATETIME")
+    assert shown["DATETIME", "IN_THE_LAST"][:2] == ("SPAN", "TEXT")
+    assert shown["DATETIME", "IN_THE_LAST"][3] == ["MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "YEAR"]
+    assert shown["DATE", "ANNIVERSARY_IN_THE_NEXT"][3] == ["DAY", "WEEK", "MONTH", "YEAR"]
+    assert shown["DATE", "LAST"][:2] == ("PERIOD", "TEXT")
+    assert shown["DATE", "LAST"][3] == ["DAY", "WEEK", "MONTH", "QUARTER", "YEAR"]
+    assert shown["DATE", "ANNIVERSARY_IN_MONTH"] == (
+        "MONTH",
+        "NUMBER",
+        "the number of a month, from 1 for January to 12 for December",
+        [],
+    )
 
 
 COMPLETE = """
