@@ -1,0 +1,179 @@
+"""Shoal as it is run in earnest: a database, several API processes and watchers, each a process of its own that can be killed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+from pymongo import AsyncMongoClient
+
+KEY = "the-key-of-the-oracle"
+DATABASE = "oracle"
+START_SECONDS = 60.0
+
+HERE = Path(__file__).parent
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+@dataclass(eq=False)
+class Process:
+    """A program that can be started again with the same command after it was killed."""
+
+    name: str
+    command: Sequence[str]
+    log: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    running: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.running = await asyncio.create_subprocess_exec(
+                *self.command,
+                env=os.environ | self.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def signal(self, number: signal.Signals) -> None:
+        if self.running is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.running.pid, number)
+
+    async def kill(self) -> None:
+        """With -9, and everything that it started."""
+        self.signal(signal.SIGKILL)
+        if self.running is not None:
+            await self.running.wait()
+        self.running = None
+
+    async def stop(self) -> None:
+        """As an operator does."""
+        self.signal(signal.SIGTERM)
+        if self.running is not None:
+            await self.running.wait()
+        self.running = None
+
+
+@dataclass(eq=False)
+class Cluster:
+    """What runs. `urls` stay the same however often a process is started again."""
+
+    directory: Path
+    uri: str
+    database: Process
+    servers: list[Process]
+    urls: list[str]
+    watchers: list[Process] = field(default_factory=list)
+
+    async def start_server(self, number: int) -> None:
+        await self.servers[number].start()
+        await self.ready(number)
+
+    async def ready(self, number: int) -> None:
+        """Return when the server answers that it is ready."""
+        health = self.urls[number].replace("/graphql", "/readyz")
+        async with asyncio.timeout(START_SECONDS), httpx.AsyncClient(trust_env=False) as http:
+            while True:
+                with suppress(httpx.HTTPError):
+                    if (await http.get(health)).status_code == 200:
+                        return
+                running = self.servers[number].running
+                assert running is not None
+                assert running.returncode is None, self.servers[number].log.read_text()[-3000:]
+                await asyncio.sleep(0.05)
+
+    async def start_database(self) -> None:
+        await self.database.start()
+        async with asyncio.timeout(START_SECONDS), AsyncMongoClient[dict[str, object]](self.uri) as client:
+            await client.admin.command("ping")
+
+    async def watch(self, audience: str, *, slow: bool = False) -> Path:
+        """Start a watcher; the file to which it writes each event."""
+        number = len(self.watchers)
+        told = self.directory / f"watcher-{number}.jsonl"
+        told.touch()
+        watcher = Process(
+            name=f"watcher {number}",
+            command=[
+                *(sys.executable, str(HERE / "watcher.py"), KEY, audience, str(told), "1" if slow else "0"),
+                *self.urls,
+            ],
+            log=self.directory / f"watcher-{number}.log",
+        )
+        self.watchers.append(watcher)
+        await watcher.start()
+        return told
+
+
+@asynccontextmanager
+async def cluster(
+    directory: Path, servers: int, settings: dict[str, str], defect: str | None = None
+) -> AsyncIterator[Cluster]:
+    """A cluster that has just begun; everything is killed at the end. `defect` names one of `defects.py`."""
+    port = free_port()
+    database = Process(
+        name="database",
+        command=[
+            *(sys.executable, "-P", "-m", "secantus", "--host", "127.0.0.1", "--port", str(port)),
+            *("--storage-path", str(directory / "database"), "--sync-on-commit"),
+            *("--oplog-max-entries", "5000000"),
+        ],
+        log=directory / "database.log",
+    )
+    (directory / "database").mkdir()
+    uri = f"mongodb://127.0.0.1:{port}/?directConnection=true&retryWrites=false&w=majority"
+    ports = [free_port() for _ in range(servers)]
+    program = ["-m", "api"] if defect is None else [str(HERE / "defects.py"), defect]
+    found = Cluster(
+        directory=directory,
+        uri=uri,
+        database=database,
+        urls=[f"http://127.0.0.1:{each}/graphql" for each in ports],
+        servers=[
+            Process(
+                name=f"server {number}",
+                command=[sys.executable, *program, "serve"],
+                log=directory / f"server-{number}.log",
+                environment={
+                    "SHOAL_MONGODB_URI": uri,
+                    "SHOAL_DATABASE": DATABASE,
+                    "SHOAL_ADMIN_KEY": KEY,
+                    "SHOAL_PORT": str(each),
+                    **settings,
+                },
+            )
+            for number, each in enumerate(ports)
+        ],
+    )
+    async with AsyncExitStack() as stack:
+        for process in [database, *found.servers]:
+            stack.push_async_callback(process.kill)
+        stack.push_async_callback(_kill_all, found.watchers)
+        await found.start_database()
+        await asyncio.gather(*(found.start_server(number) for number in range(servers)))
+        yield found
+
+
+async def _kill_all(processes: list[Process]) -> None:
+    for process in processes:
+        await process.kill()
+
+
+def events_of(told: Path) -> list[dict[str, object]]:
+    """What a watcher has written down; a last line that is not finished is still to come."""
+    lines = told.read_text().split("\n")[:-1]
+    return [json.loads(line) for line in lines]
