@@ -50,7 +50,25 @@ PROMISED: dict[str, dict[str, str]] = {
         "expression": "String!",
         "rule": "Rule!",
         "status": "SegmentStatus!",
+        "broken": "BrokenSegment",
         "version": "Int!",
+    },
+    "BrokenSegment": {
+        "code": "String!",
+        "message": "String!",
+        "fields": "[String!]!",
+        "segments": "[Segment!]!",
+    },
+    "Field": {"conversion": "FieldConversion"},
+    "FieldConversion": {
+        "from": "FieldType!",
+        "to": "FieldType!",
+        "state": "FieldConversionState!",
+        "progress": "Int!",
+        **dict.fromkeys(("total", "done", "converted", "failed"), "Int!"),
+        "startedAt": "DateTime!",
+        "finishedAt": "DateTime",
+        "failures(first: Int, after: ID)": "[FieldConversionFailure!]!",
     },
     "Contact": {
         "id": "ID!",
@@ -137,6 +155,8 @@ PROMISED_INPUTS: dict[str, dict[str, str]] = {
     "AttributeInput": {"key": "String!", "value": "AttributeValue"},
     "CreateContactInput": {"key": "String", "attributes": "[AttributeInput!]!"},
     "UpdateContactInput": {"id": "ID!", "attributes": "[AttributeInput!]!"},
+    "UpdateFieldInput": {"key": "String!", "type": "FieldType", "breakSegments": "Boolean!"},
+    "DeleteFieldInput": {"key": "String!", "breakSegments": "Boolean!"},
     "CreateSegmentInput": {"name": "String!", "description": "String", "rule": "RuleInput!"},
     "UpdateSegmentInput": {
         "id": "ID!",
@@ -148,6 +168,7 @@ PROMISED_INPUTS: dict[str, dict[str, str]] = {
 }
 PROMISED_VALUES = {
     "SegmentStatus": {"LIVE", "BROKEN"},
+    "FieldConversionState": {"WAITING", "RUNNING", "DONE"},
     "ChangeReason": {
         "CONTACT_CREATED",
         "CONTACT_UPDATED",

@@ -167,7 +167,7 @@ async def test_members_frozen_under_full_load_are_exactly_those_of_that_place_in
                 )
                 for contact in chance.sample(mine, 5)
             ]
-            operations.append(DeleteOne({"_id": mine.pop()}))
+            operations.append(DeleteOne({"_id": mine.pop(0)}))
             new = {"_id": ObjectId(), "account": "default", "values": {"score": 9}, "normal": {"score": 9}}
             mine.append(new["_id"])  # type: ignore[arg-type]
             await collection.insert_one(new)
