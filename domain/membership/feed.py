@@ -22,7 +22,7 @@ from domain.errors import FeedWasReset, NotFound, Unavailable
 from domain.membership.freshness import Freshness
 from domain.membership.hub import Attachment, Hub
 from domain.membership.position import BEGINNING, Position, before_second, instant, second_of
-from domain.store.log import MOVES, AccountLog, EntryKind, LogEntry
+from domain.store.log import AccountLog, EntryKind, LogEntry
 from domain.store.past import Cut, Past, later
 
 BURST = 100
@@ -289,7 +289,7 @@ class Feed:
         upto = await self.reach_now(audience)
         newest = await self._log.newest(audience, upto=after)
         reset = await self._log.last_reset(audience, after=after)
-        entries = await self._log.read(audience, after=after, upto=upto, limit=limit, kinds=MOVES)
+        entries = await self._past.moves_ahead(audience, after=after, upto=upto, limit=limit)
         cut = await self._past.cut(audience)
         told = later(newest, cut) is not None and not _is_before(after, cut)
         if not told or after > upto or reset is not None:

@@ -137,11 +137,9 @@ class AccountLog:
     def __init__(self, collection: Scoped) -> None:
         self._collection = collection
 
-    async def read(
-        self, audience: ObjectId, *, after: str, upto: str, limit: int, kinds: Iterable[EntryKind] = EntryKind
-    ) -> list[LogEntry]:
+    async def read(self, audience: ObjectId, *, after: str, upto: str, limit: int) -> list[LogEntry]:
         """Entries in (after, upto], oldest first."""
-        query = _query(audience, {"$gt": after, "$lte": upto}, kinds)
+        query = _query(audience, {"$gt": after, "$lte": upto})
         return _read(await self._collection.find(query, sort=[("position", 1)], limit=limit))
 
     async def newest(self, audience: ObjectId, *, upto: str) -> LogEntry | None:

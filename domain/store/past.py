@@ -87,6 +87,19 @@ class Past:
             before = page[-1].position
         return found
 
+    async def moves_ahead(self, audience: ObjectId, *, after: str, upto: str, limit: int) -> list[LogEntry]:
+        """Joins and leaves in (after, upto], oldest first."""
+        found: list[LogEntry] = []
+        while len(found) < limit:
+            wanted = limit - len(found)
+            query = {"audience": audience, "position": {"$gt": after, "$lte": upto}}
+            page = await self._changes.find(query, sort=[("position", 1)], limit=wanted)
+            found += [entry for entry in map(read_entry, page) if entry.kind in MOVES]
+            if len(page) < wanted:
+                break
+            after = page[-1]["position"]
+        return found
+
     async def count_moves(self, audience: ObjectId, *, after: str, since: datetime | None) -> int:
         """How many joins and leaves stand behind `after`, none older than `since`.
 

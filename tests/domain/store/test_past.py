@@ -93,6 +93,10 @@ async def test_moves_are_told_from_what_befell_the_audience_itself(
     for limit in (1, 5, 500):
         found = await past.moves_back(AUDIENCE, before="~", after=middle.position, since=None, limit=limit)
         assert found == [entry for entry in moves[::-1] if entry.position > middle.position][:limit]
+        ahead = await past.moves_ahead(AUDIENCE, after=middle.position, upto=log[-2].position, limit=limit)
+        assert (
+            ahead == [entry for entry in moves if middle.position < entry.position < log[-1].position][:limit]
+        )
     since = middle.at + timedelta(seconds=1)
     young = [entry for entry in moves if entry.at >= since]
     assert (
