@@ -1,7 +1,7 @@
 """Audiences that grew old within a test: what happened is the engine's, and only when it happened is moved back."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from bson import ObjectId
 
@@ -31,11 +31,3 @@ async def age(world: World, audience: ObjectId, days: int) -> list[LogEntry]:
     await world.database["changes"].delete_many({"audience": audience})
     await world.store.log.write(after)
     return after
-
-
-async def instant_of_the_checkpoint(world: World) -> datetime:
-    checkpoint = await world.store.checkpoints.load()
-    assert checkpoint is not None
-    return datetime.fromisoformat("1970-01-01T00:00:00Z") + timedelta(
-        seconds=int(checkpoint.position[:8], 16)
-    )
