@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from bson import ObjectId
@@ -22,15 +21,11 @@ KINDS = {
 _STARTS = ("FeedStarted", "FeedReset")
 
 
-@dataclass(frozen=True)
 class Disagreement(Exception):
     """What does not hold, and of whom."""
 
-    audience: ObjectId
-    said: str
-
-    def __str__(self) -> str:
-        return f"{self.audience}: {self.said}"
+    def __init__(self, audience: ObjectId, said: str) -> None:
+        super().__init__(f"{audience}: {said}")
 
 
 def judge_log(audience: ObjectId, entries: Sequence[LogEntry], members: set[ObjectId]) -> None:

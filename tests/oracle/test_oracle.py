@@ -117,12 +117,6 @@ class Oracle:
             catalogue.apply(definition)
         checked = 0
         for audience in catalogue.audiences():
-            name = next(
-                each
-                for each in [*self.actor.groups, *self.actor.segments]
-                if identifier_of(each) == audience.id
-            )
-            cursor = await self._cursor(name)
             log = store.log.of("default")
             entries = await log.read(audience.id, after="", upto="~", limit=1_000_000)
             second = max(second_of(Position(entries[-1].position)), int(time.time())) if entries else 0
@@ -131,7 +125,7 @@ class Oracle:
             judge_log(audience.id, entries, {document["_id"] for document in found})
             last = max(
                 (to_cursor(audience.id, Position(each.position)) for each in entries if each.kind in KINDS),
-                default=cursor,
+                default="",
             )
             for watched, told in self.watched:
                 if watched == audience.id:
@@ -139,19 +133,8 @@ class Oracle:
                     checked += judge_watcher(audience.id, entries, events)
         return checked
 
-    async def _cursor(self, name: str) -> str:
-        for _ in range(200):
-            for client in self.clients:
-                try:
-                    answer = await client.ask(
-                        "query ($id: ID!) { node(id: $id) { ... on Audience { cursor } } }", id=name
-                    )
-                    return str(answer["data"]["node"]["cursor"])
-                except Exception:  # noqa: BLE001 # whatever a server says that is just coming back
-                    await asyncio.sleep(0.1)
-        raise AssertionError("no server answers")
-
     async def _told_up_to(self, told: Path, last: str, audience: ObjectId) -> list[dict[str, object]]:
+        """What a watcher was told, once that reaches the last change of the log: in a log without any, once it began."""
         deadline = time.monotonic() + SETTLE_SECONDS
         while True:
             events = events_of(told)
