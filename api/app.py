@@ -1,8 +1,9 @@
 """The composition root: the only place that builds clients and wires them together.
 
-Owns the order. Up: database, indexes, bus, engine. Down: the engine after its last write, the bus, the services, the client,
-and the embedded database last. What ends by itself (a defect of the engine's, the embedded database) is not survived: it is logged,
-`Shoal.failed` is set, and the process is to end rather than go on wrong. Held by `tests/api/test_serving.py`.
+Owns the order. Up: database, indexes, bus, engine. Down: the engine after its last write, when it gives up its lease, the bus, the
+services, the client, and the embedded database last. What ends by itself (a defect of the engine's, the embedded database) is not
+survived: it is logged, `Shoal.failed` is set, and the process is to end rather than go on wrong. Held by
+`tests/api/test_serving.py`.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ from starlette.routing import Route, WebSocketRoute
 from api.bus import Bus
 from api.errors import masked
 from api.graphql_view import GraphQLView
+from api.hearing import Hearing
 from api.identity import Caller, Callers
 from api.schema import schema
-from api.settings import Settings, variable
+from api.settings import EngineMode, Settings, variable
 from api.sockets import Sockets
 from domain.accounts import DEFAULT_ACCOUNT, Accounts
 from domain.errors import StartupError
@@ -51,12 +53,12 @@ class Shoal:
     """Everything that runs in one process, wired."""
 
     def __init__(
-        self, *, store: Store, hub: Hub, accounts: Accounts, engine: Engine, callers: Callers
+        self, *, store: Store, hub: Hub, accounts: Accounts, hearing: Hearing, callers: Callers
     ) -> None:
         self.store = store
         self.hub = hub
         self.accounts = accounts
-        self.engine = engine
+        self.hearing = hearing
         self.callers = callers
         self.sockets = Sockets()
         self.failed = asyncio.Event()
@@ -65,8 +67,8 @@ class Shoal:
         """Whether that part was a database which another process ran: starting again is all that is needed."""
 
     async def ready(self) -> bool:
-        """Whether requests can be answered: the database answers, and the engine follows its stream."""
-        if not self.engine.ready or self.failed.is_set():
+        """Whether requests can be answered: the database answers, and the engine is heard, wherever it runs."""
+        if not self.hearing.hears() or self.failed.is_set():
             return False
         try:
             async with asyncio.timeout(PROBE_SECONDS):
@@ -78,7 +80,10 @@ class Shoal:
 
 @asynccontextmanager
 async def running(settings: Settings, callers: Callers) -> AsyncIterator[Shoal]:
-    """Shoal, up; down again when the block is left. Raises `StartupError` where something outside must be put right."""
+    """Shoal, up; down again when the block is left. Raises `StartupError` where something outside must be put right.
+
+    What it has to do with the engine is said by the settings; where it runs the engine only, nobody is there to hear.
+    """
     async with AsyncExitStack() as stack:
         uri, database = settings.mongodb_uri, None
         if uri is None:
@@ -90,10 +95,14 @@ async def running(settings: Settings, callers: Callers) -> AsyncIterator[Shoal]:
         stack.push_async_callback(_briefly, accounts.close)
         bus = Bus(settings.bus, f"shoal.{settings.database}", hub.receive)
         engine = Engine(store, bus.publish)
-        shoal = Shoal(store=store, hub=hub, accounts=accounts, engine=engine, callers=callers)
+        hearing = Hearing(hub, store.leases, bus=settings.bus, leads=lambda: engine.leads)
+        shoal = Shoal(store=store, hub=hub, accounts=accounts, hearing=hearing, callers=callers)
         await stack.enter_async_context(_part("bus", bus.work(), shoal))
         await _connected(bus, settings.bus)
-        await stack.enter_async_context(_part("engine", engine.work(), shoal, stop=engine.stop))
+        if settings.engine is not EngineMode.ONLY:
+            await stack.enter_async_context(_part("hearing", hearing.work(), shoal))
+        if settings.engine is not EngineMode.OFF:
+            await stack.enter_async_context(_part("engine", engine.work(), shoal, stop=engine.stop))
         if settings.log_retention_days:
             retention = Retention(store, timedelta(days=settings.log_retention_days))
             await stack.enter_async_context(_part("retention", retention.work(), shoal))

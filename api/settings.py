@@ -13,6 +13,7 @@ import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,7 +25,16 @@ PREFIX = "SHOAL_"
 _TEST_PREFIX = "SHOAL_TEST_"
 
 MIN_ADMIN_KEY_LENGTH = 16
+IN_MEMORY = "memory://"
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+
+
+class EngineMode(StrEnum):
+    """What a process has to do with the engine, of which one runs at a time."""
+
+    AUTO = "auto"
+    OFF = "off"
+    ONLY = "only"
 
 
 class InvalidSetting(StartupError):
@@ -55,9 +65,16 @@ def _admin_key(text: str) -> str:
 
 
 def _bus(text: str) -> str:
-    if text != "memory://" and not text.startswith(("redis://", "rediss://")):
+    if text != IN_MEMORY and not text.startswith(("redis://", "rediss://")):
         raise ValueError("memory:// (one process) or redis://HOST:PORT (several) is wanted")
     return text
+
+
+def _engine(text: str) -> EngineMode:
+    try:
+        return EngineMode(text.lower())
+    except ValueError:
+        raise ValueError(f"one of {', '.join(EngineMode)} is wanted") from None
 
 
 def _port(text: str) -> int:
@@ -109,7 +126,8 @@ class Settings:
     database: str = _setting(_database, "shoal")
     data_dir: Path = _setting(Path, Path("shoal-data"))  # noqa: RUF009  # a path never changes
     admin_key: str | None = _setting(_admin_key, None, secret=True)
-    bus: str = _setting(_bus, "memory://", secret=True)  # it may hold a password
+    bus: str = _setting(_bus, IN_MEMORY, secret=True)  # it may hold a password
+    engine: EngineMode = _setting(_engine, EngineMode.AUTO)  # noqa: RUF009  # nor does a mode
     host: str = _setting(str, "127.0.0.1")
     port: int = _setting(_port, 8000)
     log_level: str = _setting(_log_level, "info")

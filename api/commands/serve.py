@@ -1,11 +1,16 @@
-"""`serve`: the server, until it is told to end."""
+"""`serve`: the server, until it is told to end; or the engine alone, where the settings say so, which nobody can ask anything.
+
+Held by `tests/api/test_serving.py` and `tests/api/test_engines.py`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import structlog
@@ -14,9 +19,10 @@ import uvloop
 
 from api import logs
 from api.admin_key import admin_key
-from api.app import admin
-from api.server import Serving, serving
-from api.settings import Settings, read_settings, unknown_settings
+from api.app import Shoal, admin, running
+from api.identity import Callers
+from api.server import serving
+from api.settings import EngineMode, Settings, read_settings, unknown_settings
 from domain.errors import StartupError
 
 log = structlog.get_logger(__name__)
@@ -32,7 +38,10 @@ def serve(
         int | None, typer.Option(help="The port to listen on, instead of SHOAL_PORT.", min=0, max=65535)
     ] = None,
 ) -> None:
-    """Serve the GraphQL API at /graphql, until SIGTERM or Ctrl-C."""
+    """Serve the GraphQL API at /graphql, until SIGTERM or Ctrl-C.
+
+    With SHOAL_ENGINE=only, run the engine and serve nothing.
+    """
     try:
         settings = read_settings(os.environ)
         settings = replace(
@@ -51,15 +60,47 @@ def serve(
         raise typer.Exit(1)
 
 
-async def _serve(settings: Settings) -> bool:
-    """Whether it ended because it was told to. The first signal ends it in order, the second at once."""
+@dataclass(frozen=True, slots=True)
+class _Up:
+    """What is up, and how to make it end at once when it is ending already."""
+
+    shoal: Shoal
+    hurry: Callable[[], None]
+
+
+@asynccontextmanager
+async def _up(settings: Settings, callers: Callers) -> AsyncIterator[_Up]:
+    if settings.engine is EngineMode.ONLY:
+        async with running(settings, callers) as shoal:
+            log.info("running", only="the engine, when it is its turn")
+            yield _Up(shoal, lambda: None)
+        return
+    async with serving(settings, callers) as here:
+
+        def hurry() -> None:
+            here.server.force_exit = True
+
+        log.info("serving", url=here.url)
+        yield _Up(here.shoal, hurry)
+
+
+def _callers(settings: Settings) -> Callers:
+    """Who may ask: nobody, where nothing is served."""
+    if settings.engine is EngineMode.ONLY:
+        return Callers({})
     key = admin_key(settings)
     if key.made_in is not None:
         # Once, and on standard output rather than into the log, which is kept and passed on.
         typer.echo(
             f"The admin key of this server is {key.key}\nIt stands in {key.made_in}, and is not shown again."
         )
-    here: Serving | None = None
+    return admin(key.key)
+
+
+async def _serve(settings: Settings) -> bool:
+    """Whether it ended because it was told to. The first signal ends it in order, the second at once."""
+    callers = _callers(settings)
+    here: _Up | None = None
     told = asyncio.Event()
     starting = asyncio.current_task()
     assert starting is not None
@@ -68,7 +109,7 @@ async def _serve(settings: Settings) -> bool:
         if here is None:
             starting.cancel()
         elif told.is_set():
-            here.server.force_exit = True
+            here.hurry()
         told.set()
 
     loop = asyncio.get_running_loop()
@@ -76,8 +117,7 @@ async def _serve(settings: Settings) -> bool:
         loop.add_signal_handler(number, end)
     try:
         while not told.is_set():
-            async with serving(settings, admin(key.key)) as here:
-                log.info("serving", url=here.url)
+            async with _up(settings, callers) as here:
                 await _either(told, here.shoal.failed)
                 log.info("ending")
             if not here.shoal.orphaned:

@@ -3,6 +3,12 @@
 Owns what happens between runs: each begins at the checkpoint and rests on nothing else, so a run that failed is simply
 begun again. A database that goes away is waited for; a history that is lost is answered by counting every audience anew;
 a defect ends the engine, for going on could tell what is not true. Held by `tests/domain/membership/test_engine.py`.
+
+Of any number of engines one runs, the holder of the lease (`lease`); the others wait for it. It is kept from the first run of a
+term to the last, and where it cannot be, the run ends in the middle of what it was doing, as by a kill. Two that run at once all
+the same, because one was stopped from outside and does not know what it missed, do no harm: what they tell and
+log is the same by design, marks and fences may be written twice, and of what must not go back, the checkpoint and
+what watchers are told, each carries the term. Held by `tests/domain/membership/test_election.py`.
 """
 
 from __future__ import annotations
@@ -13,6 +19,7 @@ from contextlib import suppress
 import structlog
 
 from domain.membership.changes import MissingPreImage
+from domain.membership.lease import Candidate, LeaseLost
 from domain.membership.run import Run
 from domain.membership.telling import Publish
 from domain.store.client import DatabaseError
@@ -26,11 +33,12 @@ LAST_RETRY_SECONDS = 10.0
 
 
 class Engine:
-    """Runs until it is stopped; a database that goes away is waited for."""
+    """Runs whenever the lease is its own, until it is stopped; a database that goes away is waited for."""
 
     def __init__(self, store: Store, publish: Publish) -> None:
         self._store = store
         self._publish = publish
+        self._candidate = Candidate(store.leases)
         self._stopping = asyncio.Event()
         self._begun = asyncio.Event()
 
@@ -42,16 +50,42 @@ class Engine:
     async def wait_ready(self) -> None:
         await self._begun.wait()
 
+    @property
+    def leads(self) -> bool:
+        """Whether this is the engine that runs, of all there are."""
+        return self._candidate.holds()
+
     def stop(self) -> None:
         """Let `work` return after its last write."""
         self._stopping.set()
 
     async def work(self) -> None:
-        """Run after run, until stopped. A defect ends it with its exception: going on could tell what is not true."""
+        """Term after term, until stopped. A defect ends it with its exception: going on could tell what is not true.
+
+        Where it is cancelled the lease is left to die, as by a kill.
+        """
+        while not self._stopping.is_set():
+            term = await self._candidate.take(self._stopping)
+            if term is None:
+                return
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    keeping = tasks.create_task(self._candidate.keep())
+                    await self._lead(term)
+                    keeping.cancel()
+            except* LeaseLost:
+                # Said where it was lost, and tried for again.
+                pass
+            else:
+                await self._candidate.give_up()
+
+    async def _lead(self, term: int) -> None:
+        """Run after run, as long as the lease is held."""
         delay = FIRST_RETRY_SECONDS
         afresh: str | None = None
-        while not self._stopping.is_set():
-            run = Run(self._store, self._publish, self._stopping, self._begun)
+        # A run that fails while it is cancelled raises its failure instead: so it is asked here whether the lease is held.
+        while self._candidate.holds() and not self._stopping.is_set():
+            run = Run(self._store, self._publish, self._stopping, self._begun, term=term)
             lost_now: str | None = None
             try:
                 await run.work(afresh)

@@ -4,9 +4,10 @@ Its members are read between fences like those of an opening, and then each of t
 on "carries the mark" is the segment's rule like any other. Until every mark has been written, nobody can be told by marks, so
 what the marks say meanwhile is passed over, and the deletion of a member, which alone lets it leave, is told from here.
 
-Owns the arithmetic and the writing of marks, which does nothing where it is done again. Memory: the identifiers of the
-members, and one note for each contact that anything but a mark touches meanwhile. Cost: one write for each member. Held by
-`tests/domain/membership/test_freezing.py`.
+Owns the arithmetic and the writing of marks, which does nothing where it is done again: who is marked follows from the position,
+and a mark is of one breaking alone. So an engine that was stopped in the middle and returns after another took over writes marks
+that are there already, or that nothing looks at any more. Memory: the identifiers of the members, and one note for each contact
+that anything but a mark touches meanwhile. Cost: one write for each member. Held by `tests/domain/membership/test_freezing.py`.
 """
 
 from __future__ import annotations

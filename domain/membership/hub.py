@@ -2,7 +2,8 @@
 
 Owns the recent entries, kept in memory, and the queues of whoever watches. It knows how complete it is: every entry told
 since `floor` is here, everything older is in the log; an audience in `held` stands still there until an edit of it is done.
-A lost message, a late start or another run of the engine makes it begin anew and sends its watchers to the log.
+A lost message, a late start or another run of the engine makes it begin anew and sends its watchers to the log. An engine that was
+taken for dead may return and speak for a moment: what is of a lower term than was heard already is passed over.
 
 Invariant: log below an attachment's `cap`, then what the attachment queues, is every entry once (`feed` puts them together).
 Held by `tests/domain/membership/test_hub.py`.
@@ -14,6 +15,7 @@ one entry for each audience that moved or was asked for.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -63,6 +65,8 @@ class Hub:
         """The furthest position told by any run. A new run begins at its checkpoint, behind it."""
         self.era = 0
         """Rises whenever what is known here is forgotten and begun anew."""
+        self._heard_at = time.monotonic()
+        self._term = 0
         self._run: str | None = None
         self._number = 0
         self._logged = 0
@@ -81,12 +85,17 @@ class Hub:
         """How many attachments there are."""
         return sum(len(attached) for attached in self._attached.values())
 
+    def silent_for(self) -> float:
+        """Seconds since the engine's last message came, or since the beginning."""
+        return time.monotonic() - self._heard_at
+
     # ---- what the engine tells -------------------------------------------------------------------------------------
 
     def receive(self, progress: Progress) -> None:
         """Take in a message. Messages of a run come in the order of their numbers, or are noticed to be missing."""
-        if progress.run == self._run and progress.number <= self._number:
+        if progress.term < self._term or (progress.run == self._run and progress.number <= self._number):
             return
+        self._heard_at = time.monotonic()
         if progress.run != self._run or progress.number != self._number + 1:
             self._begin_anew(progress)
         self._number = progress.number
@@ -118,6 +127,7 @@ class Hub:
             for attachment in attached:
                 attachment.end()
         self.era += 1
+        self._term = progress.term
         self._run = progress.run
         self._complete_after = progress.number - 1
         self._floor = progress.position
@@ -198,8 +208,14 @@ class Hub:
 
     async def until_logged(self) -> None:
         """Wait until what has been told so far is in the log."""
+        while not await self._is_logged_by_this_run():
+            # The run ended with some of it unwritten: another tells it again, and writes it.
+            await self.until_complete()
+
+    async def _is_logged_by_this_run(self) -> bool:
         run, number = self._run, self._number
         await self.until(lambda: self._run != run or self._logged >= number)
+        return self._run == run
 
     async def until_fence(self, writer: str, number: int) -> None:
         """Wait until everything committed before the fence was written has been told."""

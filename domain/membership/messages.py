@@ -23,9 +23,11 @@ class Progress:
     """One message of an engine's run.
 
     After it, every entry up to `position` has been told, but for the audiences in `held`, which stand at the position
-    given there until an edit of theirs is done. Of a run's messages, those up to number `logged` are in the log.
+    given there until an edit of theirs is done. Of a run's messages, those up to number `logged` are in the log. `term` is that of
+    the engine's lease: what an earlier term says after a later one is the word of an engine that was taken for dead.
     """
 
+    term: int
     run: str
     number: int
     position: Position
@@ -37,6 +39,7 @@ class Progress:
     def to_text(self) -> str:
         return json.dumps(
             {
+                "term": self.term,
                 "run": self.run,
                 "number": self.number,
                 "position": self.position,
@@ -52,6 +55,7 @@ class Progress:
 def read_progress(text: str) -> Progress:
     data = json.loads(text)
     return Progress(
+        term=data["term"],
         run=data["run"],
         number=data["number"],
         position=Position(data["position"]),

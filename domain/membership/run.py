@@ -57,9 +57,12 @@ _STEP = {EntryKind.JOINED: 1, EntryKind.LEFT: -1}
 class Run:
     """Works until `stopping` is set. `begun` is set once it follows the stream; `came_along` says that it ever did."""
 
-    def __init__(self, store: Store, publish: Publish, stopping: asyncio.Event, begun: asyncio.Event) -> None:
+    def __init__(
+        self, store: Store, publish: Publish, stopping: asyncio.Event, begun: asyncio.Event, *, term: int
+    ) -> None:
         self._store = store
-        self._teller = Teller(publish)
+        self._term = term
+        self._teller = Teller(publish, term=term)
         self._stopping = stopping
         self._begun = begun
         self.came_along = False
@@ -94,7 +97,9 @@ class Run:
             self._start = self._position = Position(checkpoint.position)
             self._second = positions.second_of(self._position)
             await self._load_definitions(dict(checkpoint.revisions))
-        self._writer = LogWriter(self._store.log, self._store.checkpoints, self._teller.wrote)
+        self._writer = LogWriter(
+            self._store.log, self._store.checkpoints, self._teller.wrote, term=self._term
+        )
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             tasks.create_task(self._writer.work())

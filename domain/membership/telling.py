@@ -23,8 +23,9 @@ Publish = Callable[[Progress], Awaitable[None]]
 class Teller:
     """Made once for a run. `number` is that of the last message."""
 
-    def __init__(self, publish: Publish) -> None:
+    def __init__(self, publish: Publish, *, term: int) -> None:
         self._publish = publish
+        self._term = term
         self._run = str(ObjectId())
         self.number = 0
         self._number_with_entries = 0
@@ -60,6 +61,7 @@ class Teller:
             self._at = time.monotonic()
             await self._publish(
                 Progress(
+                    term=self._term,
                     run=self._run,
                     number=self.number,
                     position=self._position,

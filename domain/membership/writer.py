@@ -2,7 +2,8 @@
 
 Owns the order of the two. The engine goes on meanwhile and tells what it found before it is written; a bounded queue holds
 it back where the database is slower than the stream. A crash in between loses nothing: the checkpoint is behind, the same
-events are worked through again, and give the same entries.
+events are worked through again, and give the same entries. For the same reason two writers harm nothing, one of whom does not
+know yet that it was replaced: the log keeps an entry as it was first written, and the checkpoint goes by terms.
 """
 
 from __future__ import annotations
@@ -39,8 +40,11 @@ class LogWriter:
         log: MembershipLog,
         checkpoints: Checkpoints,
         on_written: Callable[[int], Awaitable[None]],
+        *,
+        term: int,
     ) -> None:
         self._log = log
+        self._term = term
         self._checkpoints = checkpoints
         self._on_written = on_written
         self._queue: asyncio.Queue[Output | None] = asyncio.Queue(MAX_WAITING_BATCHES)
@@ -86,6 +90,6 @@ class LogWriter:
     async def _save(self, *, now: bool) -> None:
         elapsed = time.monotonic() - self._saved_at
         if self._unsaved is not None and (now or elapsed >= CHECKPOINT_EVERY_SECONDS):
-            await self._checkpoints.save(self._unsaved)
+            await self._checkpoints.save(self._unsaved, term=self._term)
             self._unsaved = None
             self._saved_at = time.monotonic()

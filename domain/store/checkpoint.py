@@ -1,8 +1,15 @@
 """The engine's checkpoint: where in the stream its work is done and written, and the definitions in force there.
 
 Owns one document. It is saved after the log entries that it vouches for, so that a crash in between leads to working
-through the same events twice, which writes the same entries, and never to leaving some out. A checkpoint never goes
-back: a save that lies before the stored position changes nothing.
+through the same events twice, which writes the same entries, and never to leaving some out.
+
+A checkpoint never goes back, by the term of whoever saves it first (`domain.store.lease`) and then by its position. Within a
+term a save that lies before the stored position changes nothing. A later term's word stands even where it lies *before* what is
+stored: it began at what was stored then, or counted everything afresh because that led nowhere, and in the second case the
+position it found may belong to a history that there is no more (a database put back to an earlier state). The worst that an
+earlier position leads to is that a part of the stream is worked through again. An earlier term's word, on the other hand,
+is that of an engine which was taken for dead, and is passed over however far it has come: the part that it worked through is
+worked through by its successor, too. Held by `tests/domain/store/test_indexes.py`.
 """
 
 from __future__ import annotations
@@ -44,20 +51,27 @@ class Checkpoints:
             revisions={item["account"]: item["revision"] for item in document["revisions"]},
         )
 
-    async def save(self, checkpoint: Checkpoint) -> None:
-        """Cost: the document grows with the number of accounts, some 40 bytes each."""
+    async def save(self, checkpoint: Checkpoint, *, term: int) -> None:
+        """Changes nothing where a later term has saved, or this one further on.
+
+        Cost: the document grows with the number of accounts, some 40 bytes each.
+        """
+        position = checkpoint.position
+        not_overtaken = {
+            "_id": _ENGINE,
+            "$nor": [{"term": {"$gt": term}}, {"term": term, "position": {"$gt": position}}],
+        }
         document = {
+            "term": term,
             "token": dict(checkpoint.token),
-            "position": checkpoint.position,
+            "position": position,
             "revisions": [
                 {"account": account, "revision": revision}
                 for account, revision in checkpoint.revisions.items()
             ],
         }
         try:
-            await self._collection.update_one(
-                {"_id": _ENGINE, "position": {"$lte": checkpoint.position}}, {"$set": document}, upsert=True
-            )
+            await self._collection.update_one(not_overtaken, {"$set": document}, upsert=True)
         except DuplicateKeyError:
-            # A later one is stored: the filter found nothing and the insert met it.
+            # It was overtaken: the filter found nothing, and the insert met what is stored.
             return

@@ -2,7 +2,8 @@
 
 Owns the writing of marks. Each writer (a process that serves, or the engine) keeps one document, whose number rises;
 when the number has come out of the change stream, everything committed before it was written has, too. A mark that is
-only acknowledged proves nothing: it must have been *seen in the stream*.
+only acknowledged proves nothing: it must have been *seen in the stream*. Two engines at once are two writers, and pass each
+other's marks on like those of any process.
 """
 
 from __future__ import annotations

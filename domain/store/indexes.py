@@ -23,8 +23,11 @@ FENCES = "fences"
 CHANGES = "changes"
 CHECKPOINTS = "checkpoints"
 CUTS = "cuts"
+LEASES = "leases"
 OUTCOMES = "outcomes"
 CONVERSIONS = "conversions"
+
+COLLECTIONS = (CONTACTS, DEFINITIONS, FENCES, CHANGES, CHECKPOINTS, LEASES, CUTS, OUTCOMES, CONVERSIONS)
 
 OUTCOME_LIFETIME_SECONDS = 24 * 3600
 MAX_CONTACT_INDEXES = 40
@@ -133,7 +136,7 @@ def attribute_index(path: str) -> Index:
 async def prepare(database: Database, traits: ServerTraits) -> None:
     """Make the collections (contacts with pre-images) and the indexes that are not there yet."""
     existing = set(await database.list_collection_names())
-    for name in (CONTACTS, DEFINITIONS, FENCES, CHANGES, CHECKPOINTS, CUTS, OUTCOMES, CONVERSIONS):
+    for name in COLLECTIONS:
         options: dict[str, Any] = {}
         if name == CONTACTS:
             options["changeStreamPreAndPostImages"] = {"enabled": True}

@@ -1,7 +1,7 @@
 """The store as a whole: one database, opened, inspected and prepared, and the ways into it.
 
-Owns who gets which collection: callers get theirs scoped to their account, the engine gets the log, the checkpoint and the
-stream.
+Owns who gets which collection: callers get theirs scoped to their account, the engine gets the log, the checkpoint, the lease
+and the stream.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from domain.store.checkpoint import Checkpoints
 from domain.store.client import Database
 from domain.store.definitions import Definition, DefinitionLog, definitions_in_force
 from domain.store.fences import Fences
+from domain.store.lease import Leases
 from domain.store.log import MembershipLog
 from domain.store.past import Past
 from domain.store.scope import Scoped
@@ -29,6 +30,7 @@ class Store:
         self._prepared: set[str] = set()
         self.log = MembershipLog(database)
         self.checkpoints = Checkpoints(database)
+        self.leases = Leases(database)
 
     def contacts(self, account: str) -> Scoped:
         return Scoped(self._database[indexes.CONTACTS], account, longest_in=self.traits.longest_in)

@@ -22,6 +22,7 @@ from api.settings import Settings
 from tests.api.client import Client
 
 MOST_TESTS = 1_000
+KEY = "the-admin-key-of-this-test"
 
 
 def key_of(account: str) -> str:
@@ -54,11 +55,22 @@ def settings(shared_settings: Settings, database: AsyncDatabase[dict[str, Any]],
     return replace(shared_settings, database=database.name, data_dir=tmp_path)
 
 
+@pytest.fixture
+def environment(settings: Settings) -> dict[str, str]:
+    """For a server that is a process, on a database of the test's own."""
+    assert settings.mongodb_uri is not None
+    return {
+        "SHOAL_MONGODB_URI": settings.mongodb_uri,
+        "SHOAL_DATABASE": settings.database,
+        "SHOAL_ADMIN_KEY": KEY,
+    }
+
+
 @pytest.fixture(scope="session")
 async def server(shared_settings: Settings) -> AsyncIterator[Serving]:
     assert shared_settings.mongodb_uri is not None
     async with serving(shared_settings, CALLERS) as here:
-        await here.shoal.engine.wait_ready()
+        await here.shoal.hub.until_complete()
         yield here
     async with AsyncMongoClient[dict[str, Any]](shared_settings.mongodb_uri) as mongodb:
         await mongodb.drop_database(shared_settings.database)

@@ -144,7 +144,7 @@ async def test_mending_makes_the_segment_live_and_its_watchers_are_told_the_diff
 async def test_whoever_asks_for_members_that_are_being_frozen_waits_for_all_of_them(
     server: Serving, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert server.shoal.engine.ready
+    assert await server.shoal.ready()
     high, _, _ = await _populated(client)
     await client.size(high)
     halfway = Halfway(monkeypatch)

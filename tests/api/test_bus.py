@@ -16,7 +16,7 @@ from tests.api.client import until
 
 
 def progress(number: int) -> Progress:
-    return Progress(run="run", number=number, position=Position("0" * 16 + "f"), logged=0)
+    return Progress(term=1, run="run", number=number, position=Position("0" * 16 + "f"), logged=0)
 
 
 @asynccontextmanager

@@ -135,7 +135,7 @@ async def test_an_import_needs_no_server_and_the_next_one_catches_up(
     ]
     assert not (tmp_path / "members.rejects.csv").exists()
     async with running(settings_of(tmp_path / "data"), admin("a-key-of-the-tests")) as shoal:
-        await shoal.engine.wait_ready()
+        await shoal.hub.until_complete()
         segment = await segment_of(shoal, "contact_form is empty")
         before = await size_of(shoal, segment)
         assert before.size == 270
@@ -146,7 +146,7 @@ async def test_an_import_needs_no_server_and_the_next_one_catches_up(
     third = await run_import(tmp_path, path, "--key-column", "Member ID", **data)
     assert third.stdout.decode().splitlines()[1] == "        3 updated"
     async with running(settings_of(tmp_path / "data"), admin("a-key-of-the-tests")) as shoal:
-        await shoal.engine.wait_ready()
+        await shoal.hub.until_complete()
         assert (await size_of(shoal, segment)).size == 269
         watched = shoal.accounts.get(DEFAULT_ACCOUNT).feed.watch(segment, before.position)
         told: list[Any] = []
@@ -163,7 +163,7 @@ async def test_an_import_needs_no_server_and_the_next_one_catches_up(
 
 async def test_beside_a_running_server_its_segments_follow(tmp_path: Path) -> None:
     async with running(settings_of(tmp_path / "data"), admin("a-key-of-the-tests")) as shoal:
-        await shoal.engine.wait_ready()
+        await shoal.hub.until_complete()
         segment = await segment_of(shoal, "phone is empty")
         assert (await size_of(shoal, segment)).size == 0
         done = await run_import(

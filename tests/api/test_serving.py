@@ -19,17 +19,18 @@ import httpx
 import pytest
 from anyio.abc import Process
 
-from api.server import Serving, serving
+from api.server import serving
 from api.settings import Settings
 from domain.contact import Contact
 from domain.contacts import Contacts
 from domain.errors import StartupError
 from domain.membership.engine import Engine
+from domain.membership.messages import Progress
+from domain.membership.position import BEGINNING
 from domain.store.client import connect
 from tests.api.client import Client, Socket, raw_socket, until
-from tests.api.conftest import CALLERS, key_of
+from tests.api.conftest import CALLERS, KEY, key_of
 
-KEY = "the-admin-key-of-this-test"
 PROCESS_SECONDS = 60.0
 """For a process to start or to end, on a machine that is busy."""
 
@@ -44,8 +45,8 @@ class Server:
 
     @property
     def url(self) -> str:
-        (line,) = [entry for entry in self.logged if entry["event"] == "serving"]
-        return str(line["url"])
+        """The last: it may have had to start again."""
+        return str([entry for entry in self.logged if entry["event"] == "serving"][-1]["url"])
 
     async def read(self) -> None:
         assert self.process.stdout is not None
@@ -78,10 +79,12 @@ def _entry(line: bytes) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def process(environment: Mapping[str, str], *, serving: bool = True) -> AsyncIterator[Server]:
+async def process(
+    environment: Mapping[str, str], *, port: int = 0, until_it_says: str | None = "serving"
+) -> AsyncIterator[Server]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("SHOAL_")}
     started = await anyio.open_process(
-        [sys.executable, "-m", "api", "serve", "--port", "0"],
+        [sys.executable, "-m", "api", "serve", "--port", str(port)],
         env={**inherited, **environment},
         cwd=Path(__file__).parents[2],
     )
@@ -89,11 +92,11 @@ async def process(environment: Mapping[str, str], *, serving: bool = True) -> As
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(server.read)
         try:
-            if serving:
+            if until_it_says is not None:
                 await until(
                     lambda: (
                         started.returncode is not None
-                        or any(entry["event"] == "serving" for entry in server.logged)
+                        or any(entry["event"] == until_it_says for entry in server.logged)
                     ),
                     seconds=PROCESS_SECONDS,
                 )
@@ -106,19 +109,9 @@ async def process(environment: Mapping[str, str], *, serving: bool = True) -> As
     await started.aclose()
 
 
-@pytest.fixture
-def environment(settings: Settings) -> dict[str, str]:
-    assert settings.mongodb_uri is not None
-    return {
-        "SHOAL_MONGODB_URI": settings.mongodb_uri,
-        "SHOAL_DATABASE": settings.database,
-        "SHOAL_ADMIN_KEY": KEY,
-    }
-
-
 async def test_a_process_told_to_end_closes_its_sockets_and_ends_well(environment: dict[str, str]) -> None:
     async with process(environment) as server, Client(server.url, KEY) as client:
-        await _ready(server.url)
+        await ready(server.url)
         segment = await client.segment("No email", "email is empty")
         async with client.watching(segment) as watcher, raw_socket(server.url) as silent:
             await watcher.event()
@@ -126,7 +119,9 @@ async def test_a_process_told_to_end_closes_its_sockets_and_ends_well(environmen
             assert await watcher.closed() == (1001, "The server is ending")
             assert (await Socket(silent).closed())[0] == 1001
             assert await status == 0
-        assert [entry["event"] for entry in server.logged] == ["serving", "ending"]
+        said = [entry["event"] for entry in server.logged]
+        assert [event for event in said if "lease" not in event] == ["serving", "ending"]
+        assert [event for event in said if "lease" in event] == ["lease.taken", "lease.given_up"]
 
 
 async def test_a_client_that_does_not_read_holds_up_no_end(environment: dict[str, str]) -> None:
@@ -136,7 +131,7 @@ async def test_a_client_that_does_not_read_holds_up_no_end(environment: dict[str
     }
     """
     async with process(environment) as server, Client(server.url, KEY) as client:
-        await _ready(server.url)
+        await ready(server.url)
         keys = [await client.field(f"Long {number}") for number in range(20)]
         segment = await client.segment("No email", "email is empty")
         async with client.socket() as deaf:
@@ -153,7 +148,7 @@ async def test_a_client_that_does_not_read_holds_up_no_end(environment: dict[str
             deaf.connection.transport.abort()
 
 
-async def _ready(url: str) -> None:
+async def ready(url: str) -> None:
     async with httpx.AsyncClient(trust_env=False) as http:
         with anyio.fail_after(PROCESS_SECONDS):
             while (await http.get(url.replace("graphql", "readyz"))).status_code != 200:  # noqa: ASYNC110 # another process
@@ -202,7 +197,7 @@ async def test_a_process_that_cannot_start_says_why_and_ends_with_1(environment:
         {"SHOAL_HOST": "203.0.113.1"},
     ]
     for wrong in cases:
-        async with process({**environment, **wrong}, serving=False) as server:
+        async with process({**environment, **wrong}, until_it_says=None) as server:
             with anyio.fail_after(PROCESS_SECONDS):
                 assert await server.process.wait() == 1
         # What it says is read to its end by then.
@@ -258,22 +253,22 @@ async def test_a_defect_of_the_engine_is_noticed_and_the_server_is_not_ready_any
     failing = asyncio.Event()
 
     async def work(self: Engine) -> None:
-        self._begun.set()
+        await self._publish(Progress(term=1, run="run", number=1, position=BEGINNING, logged=0))
         await failing.wait()
         raise KeyError("a defect")
 
     monkeypatch.setattr(Engine, "work", work)
     async with serving(settings, CALLERS) as here:
-        assert await _status(here, "readyz") == 200
+        assert await status(here.url, "readyz") == 200
         failing.set()
         await until(here.shoal.failed.is_set)
-        assert await _status(here, "readyz") == 503
-        assert await _status(here, "healthz") == 200
+        assert await status(here.url, "readyz") == 503
+        assert await status(here.url, "healthz") == 200
 
 
-async def _status(here: Serving, probe: str) -> int:
+async def status(url: str, probe: str) -> int:
     async with httpx.AsyncClient(trust_env=False) as http:
-        return (await http.get(here.url.replace("graphql", probe))).status_code
+        return (await http.get(url.replace("graphql", probe))).status_code
 
 
 async def test_a_server_is_not_ready_before_its_engine_is(
@@ -284,7 +279,7 @@ async def test_a_server_is_not_ready_before_its_engine_is(
 
     monkeypatch.setattr(Engine, "work", work)
     async with serving(settings, CALLERS) as here:
-        assert await _status(here, "readyz") == 503
+        assert await status(here.url, "readyz") == 503
 
 
 async def test_a_port_that_is_taken_is_told(settings: Settings) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from api.settings import InvalidSetting, Settings, read_settings, unknown_settings, variable
+from api.settings import EngineMode, InvalidSetting, Settings, read_settings, unknown_settings, variable
 
 TABLE = Path(__file__).parents[2] / "docs/settings.md"
 KEY = "a-long-enough-admin-key"
@@ -23,6 +23,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
             "SHOAL_DATA_DIR": "/var/lib/shoal",
             "SHOAL_ADMIN_KEY": KEY,
             "SHOAL_BUS": "redis://cache:6379",
+            "SHOAL_ENGINE": "Only",
             "SHOAL_HOST": "0.0.0.0",
             "SHOAL_PORT": "80",
             "SHOAL_LOG_LEVEL": "WARNING",
@@ -35,6 +36,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
         data_dir=Path("/var/lib/shoal"),
         admin_key=KEY,
         bus="redis://cache:6379",
+        engine=EngineMode.ONLY,
         host="0.0.0.0",
         port=80,
         log_level="warning",
@@ -53,6 +55,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
         ("SHOAL_ADMIN_KEY", "sixteen or more, but with spaces", "without spaces"),
         ("SHOAL_ADMIN_KEY", "sixteen-or-more-but-ümlauts", "ASCII"),
         ("SHOAL_BUS", "kafka://x", "memory:// (one process) or redis://"),
+        ("SHOAL_ENGINE", "on", "one of auto, off, only"),
         ("SHOAL_PORT", "http", "from 0 (any free one) to 65535"),
         ("SHOAL_PORT", "65536", "from 0 (any free one) to 65535"),
         ("SHOAL_PORT", "-1", "from 0 (any free one) to 65535"),

@@ -29,7 +29,7 @@ def checkpoint_before_log() -> None:
 
         async def later(entries: Sequence[LogEntry]) -> None:
             for output in list(self._early):  # type: ignore[attr-defined]
-                await self._checkpoints.save(output)
+                await self._checkpoints.save(output, term=self._term)
             self._early.clear()  # type: ignore[attr-defined]
             await asyncio.sleep(0.3)
             await log_write(entries)

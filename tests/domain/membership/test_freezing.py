@@ -134,3 +134,28 @@ async def test_marks_and_what_they_say_are_not_kept_in_memory() -> None:
         )
     )
     assert placed.held == []
+
+
+async def test_a_freezing_that_is_done_again_later_by_another_engine_writes_nothing_more(
+    database: AsyncDatabase[dict[str, Any]],
+) -> None:
+    contacts = (await open_store(open_database(database.client, database.name))).contacts("default")
+    for contact, document in ((0, IN), (1, OUT), (2, IN), (3, IN)):
+        await contacts.insert_one({"_id": IDS[contact], **document})
+
+    async def nothing_happens() -> None:
+        pass
+
+    await freezing().ask(contacts, nothing_happens)
+    # One left by its data, one came in, one is deleted: all of that behind the position.
+    await contacts.update_one({"_id": IDS[0]}, {"$set": OUT})
+    await contacts.update_one({"_id": IDS[1]}, {"$set": IN})
+    await contacts.delete_one({"_id": IDS[2]})
+    after_the_first = await contacts.find({})
+    late = freezing()
+    late.touch(change(IDS[0], IN, OUT), Timestamp(6, 1))
+    late.touch(change(IDS[1], OUT, IN), Timestamp(6, 2))
+    late.touch(change(IDS[2], IN, None), Timestamp(6, 3))
+    await late.ask(contacts, nothing_happens)
+    assert await contacts.find({}) == after_the_first
+    assert [document["_id"] for document in await contacts.find({MARK.path: MARK.value})] == [IDS[0], IDS[3]]

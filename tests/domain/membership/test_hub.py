@@ -38,10 +38,12 @@ def progress(
     upto: int | None = None,
     logged: int = 0,
     run: str = "r1",
+    term: int = 1,
     held: dict[ObjectId, Position] | None = None,
 ) -> Progress:
     second = upto if upto is not None else number
     return Progress(
+        term=term,
         run=run,
         number=number,
         position=positions.end_of(Timestamp(second, 1)),
@@ -136,6 +138,36 @@ def test_another_run_sends_its_watchers_to_the_log_and_is_complete_where_the_las
     fresh, cap = hub.attach(AUDIENCE, positions.end_of(Timestamp(1, 1)))
     assert cap is None
     assert [entry.size for entry in fresh.waiting] == [2, 3]
+
+
+def test_what_an_engine_that_was_replaced_says_is_passed_over() -> None:
+    hub = Hub()
+    hub.receive(progress(1, run="paused"))
+    hub.receive(progress(1, run="next", term=2, upto=1))
+    attachment, _ = hub.attach(AUDIENCE, at(1))
+    hub.receive(progress(2, joined(2), run="next", term=2))
+    hub.receive(progress(2, joined(2), run="paused", upto=7))
+    hub.receive(progress(1, run="paused and begun again", upto=7))
+    hub.receive(progress(3, joined(3), run="next", term=2))
+    assert not attachment.cut
+    assert [entry.size for entry in attachment.waiting] == [2, 3]
+    assert hub.position == hub.furthest == positions.end_of(Timestamp(3, 1))
+
+
+async def test_what_a_run_told_and_did_not_write_is_waited_for_until_the_next_has_written_it() -> None:
+    hub = Hub()
+    hub.receive(progress(1))
+    hub.receive(progress(2, joined(2)))
+    waiting = asyncio.create_task(hub.until_logged())
+    for told, done in (
+        (progress(1, run="r2", term=2, upto=1), False),
+        (progress(2, joined(2), run="r2", term=2), False),
+        (progress(3, run="r2", term=2, logged=2), True),
+    ):
+        hub.receive(told)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert waiting.done() is done
 
 
 def test_memory_is_bounded_and_lets_go_only_of_what_is_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:

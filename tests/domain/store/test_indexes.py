@@ -97,13 +97,25 @@ async def test_a_contact_is_found_by_its_key_from_an_index(database: AsyncDataba
     assert "COLLSCAN" not in str(plan["queryPlanner"]["winningPlan"])
 
 
-async def test_a_checkpoint_never_goes_back(database: AsyncDatabase[dict[str, Any]]) -> None:
+@pytest.mark.parametrize(
+    ("saves", "stands"),
+    [
+        ([(1, "5"), (1, "7"), (1, "6")], "7"),
+        ([(1, "5"), (2, "6"), (1, "7")], "6"),
+        ([(1, "5"), (2, "3"), (1, "6")], "3"),
+        ([(1, "5"), (2, "3"), (2, "4"), (2, "3")], "4"),
+    ],
+)
+async def test_a_checkpoint_never_goes_back_by_term_and_then_by_position(
+    database: AsyncDatabase[dict[str, Any]], saves: list[tuple[int, str]], stands: str
+) -> None:
     store = await open_store(open_database(database.client, database.name))
     assert await store.checkpoints.load() is None
     account = str(ObjectId())
-    for position, revision in (("5", 1), ("7", 2), ("6", 1)):
-        await store.checkpoints.save(
-            Checkpoint(token={"_data": position}, position=position, revisions={account: revision})
+    for term, position in saves:
+        checkpoint = Checkpoint(
+            token={"_data": position}, position=position, revisions={account: int(position)}
         )
+        await store.checkpoints.save(checkpoint, term=term)
     found = await store.checkpoints.load()
-    assert found == Checkpoint(token={"_data": "7"}, position="7", revisions={account: 2})
+    assert found == Checkpoint(token={"_data": stands}, position=stands, revisions={account: int(stands)})
