@@ -37,24 +37,27 @@ async def process(data_dir: Path, port: int = 0) -> AsyncIterator[tuple[Client, 
     )
     assert server.stderr is not None
     said: list[bytes] = []
-    with anyio.fail_after(PATIENCE_SECONDS * 2):
-        while True:
-            line = await server.stderr.readline()
-            said.append(line)
-            assert line, b"".join(said).decode()
-            with suppress(json.JSONDecodeError):
-                if "url" in (event := json.loads(line)):
-                    break
-    rest = asyncio.create_task(server.stderr.read())
-    try:
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(_kill, server)
+        with anyio.fail_after(PATIENCE_SECONDS * 2):
+            while True:
+                line = await server.stderr.readline()
+                said.append(line)
+                assert line, b"".join(said).decode()
+                with suppress(json.JSONDecodeError):
+                    if "url" in (event := json.loads(line)):
+                        break
+        rest = asyncio.create_task(server.stderr.read())
         async with Client(event["url"], KEY) as client:
             await ready(client)
             yield client, server
-    finally:
-        with suppress(ProcessLookupError):
-            server.send_signal(signal.SIGKILL)
-        await server.wait()
-        await rest
+    await rest
+
+
+async def _kill(server: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        server.send_signal(signal.SIGKILL)
+    await server.wait()
 
 
 async def ready(client: Client) -> None:
