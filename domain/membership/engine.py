@@ -42,12 +42,8 @@ class Engine:
         self._stopping = asyncio.Event()
         self._begun = asyncio.Event()
 
-    @property
-    def ready(self) -> bool:
-        """Whether a run is under way and follows the stream."""
-        return self._begun.is_set()
-
     async def wait_ready(self) -> None:
+        """Return when a run is under way and follows the stream."""
         await self._begun.wait()
 
     @property
