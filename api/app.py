@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
-from api.bus import Bus
+from api.bus import OVER_DATABASE, Bus, opening
 from api.errors import masked
 from api.graphql_view import GraphQLView
 from api.hearing import Hearing
@@ -93,7 +93,12 @@ async def running(settings: Settings, callers: Callers) -> AsyncIterator[Shoal]:
         hub = Hub()
         accounts = Accounts(store, hub)
         stack.push_async_callback(_briefly, accounts.close)
-        bus = Bus(settings.bus, f"shoal.{settings.database}", hub.receive)
+        bus = Bus(
+            opening(settings.bus, store.mailbox),
+            f"shoal.{settings.database}",
+            hub.receive,
+            returned=accounts.catch_up,
+        )
         engine = Engine(store, bus.publish)
         hearing = Hearing(hub, store.leases, bus=settings.bus, leads=lambda: engine.leads)
         shoal = Shoal(store=store, hub=hub, accounts=accounts, hearing=hearing, callers=callers)
@@ -125,9 +130,12 @@ async def _connected(bus: Bus, url: str) -> None:
             await bus.wait_connected()
     except TimeoutError:
         shown = urlsplit(url)
-        raise StartupError(
-            f"{variable('bus')}: nothing answers at {shown.scheme}://{shown.hostname}:{shown.port}. Start it, or name another."
-        ) from None
+        problem = (
+            "the database shows no changes to those who follow them"
+            if url == OVER_DATABASE
+            else f"nothing answers at {shown.scheme}://{shown.hostname}:{shown.port}"
+        )
+        raise StartupError(f"{variable('bus')}: {problem}. Start it, or name another.") from None
 
 
 async def _opened(stack: AsyncExitStack, uri: str, name: str) -> Store:

@@ -33,11 +33,11 @@ class Silence(Enum):
     NOBODY_SPEAKS = f"No process runs the engine. One must, with {variable('engine')}=auto or only."
     IN_MEMORY = (
         f"Another process runs the engine, and this one cannot hear it: {variable('bus')}={IN_MEMORY} reaches no other"
-        " process. Name one redis:// for all of them, or end the others."
+        " process. Name log: or one redis:// for all of them, or end the others."
     )
     NOT_HERE = (
         "Another process runs the engine, and nothing that it says arrives here."
-        f" {variable('bus')} must name the same redis:// for all of them."
+        f" {variable('bus')} must be the same for all of them."
     )
 
 

@@ -65,8 +65,8 @@ def _admin_key(text: str) -> str:
 
 
 def _bus(text: str) -> str:
-    if text != IN_MEMORY and not text.startswith(("redis://", "rediss://")):
-        raise ValueError("memory:// (one process) or redis://HOST:PORT (several) is wanted")
+    if text not in {"memory://", "log:"} and not text.startswith(("redis://", "rediss://")):
+        raise ValueError("memory:// (one process), log: or redis://HOST:PORT (several) is wanted")
     return text
 
 

@@ -13,6 +13,7 @@ from domain.membership.feed import Feed
 from domain.membership.freshness import Freshness
 from domain.membership.history import History
 from domain.membership.hub import Hub
+from domain.membership.pages import Pages, Shelf
 from domain.outcomes import Outcomes
 from domain.registry import Fields
 from domain.segments import Segments
@@ -26,12 +27,13 @@ DEFAULT_ACCOUNT = "default"
 class Account:
     """One account's services."""
 
-    def __init__(self, name: str, store: Store, hub: Hub, freshness: Freshness) -> None:
+    def __init__(self, name: str, store: Store, hub: Hub, freshness: Freshness, shelf: Shelf) -> None:
         self.name = name
         contacts = store.contacts(name)
         conversions = store.conversions(name)
         self.definitions = Definitions(store.definitions(name))
-        self.feed = Feed(name, store.log.of(name), store.past(name), hub, freshness)
+        log, past = store.log.of(name), store.past(name)
+        self.feed = Feed(name, log, past, hub, freshness, Pages(name, log, past, shelf))
         self.sweeper = Sweeper(contacts, conversions, store.definitions(name), self.definitions, self.feed)
         self.converter = Converter(contacts, conversions, self.definitions, self.feed)
         self.settings = AccountSettings(self.definitions)
@@ -39,7 +41,7 @@ class Account:
         self.contacts = Contacts(contacts, self.definitions)
         self.groups = Groups(contacts, self.definitions, self.sweeper)
         self.segments = Segments(store, self.definitions, self.sweeper)
-        self.history = History(self.feed, store.past(name))
+        self.history = History(self.feed, past)
         self.outcomes = Outcomes(store.outcomes(name))
 
     async def resume(self) -> None:
@@ -60,13 +62,19 @@ class Accounts:
         self._store = store
         self._hub = hub
         self._freshness = Freshness(store.fences(), hub)
+        self._shelf = Shelf()
         self._accounts: dict[str, Account] = {}
 
     def get(self, name: str) -> Account:
         account = self._accounts.get(name)
         if account is None:
-            account = self._accounts[name] = Account(name, self._store, self._hub, self._freshness)
+            account = Account(name, self._store, self._hub, self._freshness, self._shelf)
+            self._accounts[name] = account
         return account
+
+    async def catch_up(self) -> None:
+        """After the bus was away: have the engine speak, so that what was lost meanwhile is noticed at once."""
+        await self._freshness.nudge()
 
     async def close(self) -> None:
         """Stop what goes on in the background and leave no fence behind."""

@@ -1,18 +1,20 @@
 """The feed: who joined and who left an audience, in order, without gap or double, from any cursor on.
 
-Owns the joining of the log and what is told live. A watcher attaches to the hub first and reads the log after, up to
-where the attachment takes over; so nothing falls between the two. A watcher that is too slow is served from the log at its
-own pace until it has caught up, and holds up nobody. Held by `tests/domain/membership/test_feed.py`.
+Owns the joining of the log and what is told live. A watcher has a place, behind the last entry it had, and is served from
+the hub's memory where that reaches back to its place, else from the log, at its own pace, until it has caught up. So nothing
+falls between the two, nothing is queued for whoever is slow, and nobody is held up by it. Held by
+`tests/domain/membership/test_feed.py` and, for ten thousand at once, `tests/domain/membership/test_watchers.py`.
 
-Cost: a live event costs nothing but its delivery; a resume reads the entries it missed, from memory where they are recent.
+Cost: a live event costs nothing but its delivery; a resume reads the entries it missed, from memory where they are recent,
+and else from pages of the log that all who resume near by share (`pages`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -20,17 +22,17 @@ from bson import ObjectId
 
 from domain.errors import FeedWasReset, NotFound, Unavailable
 from domain.membership.freshness import Freshness
-from domain.membership.hub import Attachment, Hub
+from domain.membership.hub import Hub
+from domain.membership.pages import Pages
 from domain.membership.position import BEGINNING, Position, before_second, instant, second_of
+from domain.rounds import Rounds
 from domain.store.log import AccountLog, EntryKind, LogEntry
 from domain.store.past import Cut, Past, later
 
 BURST = 100
 OPENING_TIMEOUT_SECONDS = 60.0
-LATEST = Position("~")
-"""Behind every position."""
-
 _REMOVED = "what happened since the cursor is not kept any more"
+_BEING_PLACED = "An edit is still being placed. Try again in a minute."
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +68,17 @@ class Size:
 class Feed:
     """The feeds of all audiences, for one account."""
 
-    def __init__(self, account: str, log: AccountLog, past: Past, hub: Hub, freshness: Freshness) -> None:
+    def __init__(
+        self, account: str, log: AccountLog, past: Past, hub: Hub, freshness: Freshness, pages: Pages
+    ) -> None:
         self._account = account
         self._log = log
         self._past = past
         self._hub = hub
         self._freshness = freshness
+        self._pages = pages
+        self._unknown: set[ObjectId] = set()
+        self._learning = Rounds(self._learn)
 
     @property
     def instant(self) -> datetime:
@@ -87,18 +94,15 @@ class Feed:
     async def sizes(self, audiences: Sequence[ObjectId]) -> dict[ObjectId, Size]:
         """The exact sizes now, everything counted that was committed before the call.
 
-        Cost: one fence; one log query for the audiences that this process has not met yet. A new audience is waited for
-        until its members are counted. Raises `Unavailable`.
+        Cost: one fence; one log query for the audiences that this process has not met yet. Whoever asks at the same time
+        shares both. A new audience is waited for until its members are counted. Raises `Unavailable`.
         """
         await self._freshness.reach_now()
         return await self._sizes_here(audiences)
 
     async def _sizes_here(self, audiences: Sequence[ObjectId]) -> dict[ObjectId, Size]:
-        try:
-            async with asyncio.timeout(OPENING_TIMEOUT_SECONDS):
-                await self._settled(audiences)
-        except TimeoutError:
-            raise Unavailable("The members are still being counted. Try again in a minute.") from None
+        async with _in_time("The members are still being counted. Try again in a minute."):
+            await self._settled(audiences)
         sizes = {}
         for audience in audiences:
             latest = self._latest(audience)
@@ -119,12 +123,20 @@ class Feed:
             if not unknown:
                 return
             era = self._hub.era
-            found = await self._log.newest_of(unknown)
+            self._unknown.update(unknown)
+            await self._learning.join()
             if self._hub.era == era:
-                # Else the hub began anew during the read, and what was read may be older than what it missed.
-                for entry in found.values():
-                    self._hub.learn(entry)
+                # Else the hub began anew meanwhile, and has forgotten what was read, which may be older than what it missed.
                 return
+
+    async def _learn(self) -> None:
+        """Look up the newest entry of each audience that somebody waits for, all in one command."""
+        wanted, self._unknown = self._unknown, set()
+        era = self._hub.era
+        found = await self._log.newest_of(sorted(wanted))
+        if self._hub.era == era:
+            for entry in found.values():
+                self._hub.learn(entry)
 
     def _latest(self, audience: ObjectId) -> LogEntry | None:
         """The newest entry that the hub knows; the hub serves all accounts, so it is here that a foreign one is none."""
@@ -140,20 +152,17 @@ class Feed:
         if not waiting:
             return
         await self._freshness.reach_now()
-        try:
-            async with asyncio.timeout(OPENING_TIMEOUT_SECONDS):
-                # One after the other: each stands still for a moment, all of them together perhaps never.
-                for audience in waiting:
-                    await self._placed(audience)
-        except TimeoutError:
-            raise Unavailable("An edit is still being placed. Try again in a minute.") from None
+        async with _in_time(_BEING_PLACED):
+            # One after the other: each stands still for a moment, all of them together perhaps never.
+            for audience in waiting:
+                await self._placed(audience)
 
     async def _placed(self, audience: ObjectId) -> None:
         await self._hub.until(lambda: self._hub.is_complete() and not self._hub.is_held(audience))
 
     async def watch_size(self, audience: ObjectId, at_most_every: float) -> AsyncGenerator[Size, None]:
         """The size at once, and then whenever it changed, at most once in so many seconds; ends with the audience."""
-        attachment, _ = self._hub.attach(audience, LATEST)
+        attachment = self._hub.attach(audience)
         try:
             told = (await self.sizes([audience])).get(audience)
             if told is None:
@@ -164,10 +173,6 @@ class Feed:
                 await attachment.wake.wait()
                 await asyncio.sleep(max(0.0, told_at + at_most_every - time.monotonic()))
                 attachment.wake.clear()
-                attachment.waiting.clear()
-                if attachment.cut:
-                    self._hub.detach(attachment)
-                    attachment, _ = self._hub.attach(audience, LATEST)
                 size = (await self._sizes_here([audience])).get(audience)
                 if size is None or self._has_ended(audience):
                     return
@@ -192,15 +197,13 @@ class Feed:
         Raises `NotFound` where the account has no such audience, and has had none.
         """
         await self._freshness.reach_now()
-        await self._hub.until_complete()
         first = await self._first(audience, after)
         yield [first]
         last = first.position
         while True:
             try:
-                async with aclosing(self._from(audience, last)) as bursts:
+                async with aclosing(self._behind(audience, last)) as bursts:
                     async for burst in bursts:
-                        last = Position(burst[-1].position)
                         if events := [_event(entry) for entry in burst if entry.kind is not EntryKind.OPENED]:
                             yield events
                         if burst[-1].kind is EntryKind.ENDED:
@@ -216,21 +219,18 @@ class Feed:
             if size is None or self._has_ended(audience):
                 raise _no_audience()
             return Started(size.position, size.size)
-        await self._hub.until_logged()
-        newest = await self._log.newest(audience, upto=after)
-        if newest is not None and newest.kind is EntryKind.ENDED:
+        try:
+            then = await self._then(audience, after)
+        except FeedWasReset as removed:
+            return await self._reset(audience, removed.message)
+        if then is None:
+            return await self._reset(audience, "the cursor lies outside of what the log can tell")
+        if isinstance(then, LogEntry) and then.kind is EntryKind.ENDED:
             raise _no_audience()
-        reset = await self._log.last_reset(audience, after=after)
-        cut = await self._past.cut(audience)
-        if _is_before(after, cut):
-            return await self._reset(audience, _REMOVED)
-        then = later(newest, cut)
-        if then is not None:
-            if reset is not None:
-                return Reset(Position(reset.position), reset.size, reset.because or "")
-            if after <= max(self._hub.furthest, Position(then.position)):
-                return Started(after, then.size)
-        return await self._reset(audience, "the cursor lies outside of what the log can tell")
+        reset = await self._last_reset(audience, after)
+        if reset is not None:
+            return Reset(Position(reset.position), reset.size, reset.because or "")
+        return Started(after, then.size)
 
     async def _reset(self, audience: ObjectId, because: str) -> Reset:
         size = (await self._sizes_here([audience])).get(audience)
@@ -238,29 +238,66 @@ class Feed:
             raise _no_audience()
         return Reset(size.position, size.size, because)
 
-    async def _from(self, audience: ObjectId, after: Position) -> AsyncGenerator[list[LogEntry], None]:
-        """The entries behind `after`, from the log and then live, until the attachment is cut.
-
-        Raises `FeedWasReset` where retention removes what is still to be read.
+    async def _then(self, audience: ObjectId, upto: Position) -> LogEntry | Cut | None:
+        """What tells the size at a place, from memory, else from the log. None before the audience was opened, and for a place
+        to which nothing has come. Raises `FeedWasReset` where what stood behind it was removed.
         """
-        await self._hub.until_complete()
-        attachment, cap = self._hub.attach(audience, after)
-        try:
-            while cap is not None and after < cap:
-                page = await self._log.read(audience, after=after, upto=cap, limit=BURST)
-                if _is_before(after, await self._past.cut(audience)):
+        while True:
+            async with _in_time(_BEING_PLACED):
+                await self._hub.until(
+                    lambda: (
+                        self._hub.is_complete()
+                        and self._hub.position_of(audience) >= min(upto, self._hub.position)
+                    )
+                )
+            if upto > self._hub.position:
+                return None
+            known = self._hub.told_before(audience, upto)
+            if known is not None and upto >= self._hub.reaches_back_to(audience):
+                return known if known.account == self._account else None
+            await self._hub.until_logged()
+            logged = self._hub.position_of(audience)
+            if logged >= upto:
+                page = await self._pages.page(audience, after=upto, upto=logged)
+                if page.is_cut(upto):
                     raise FeedWasReset(_REMOVED)
-                if page:
-                    after = Position(page[-1].position)
-                    yield page
-                if len(page) < BURST:
-                    break
-            async with aclosing(_live(attachment)) as bursts:
-                async for burst in bursts:
-                    # A run of the engine that begins at its checkpoint tells again what a watcher has had.
-                    if new := [entry for entry in burst if entry.position > after]:
-                        after = Position(new[-1].position)
-                        yield new
+                return page.then(upto)
+
+    async def _last_reset(self, audience: ObjectId, after: Position) -> LogEntry | None:
+        """The newest reset behind `after`: between the two nobody can tell what happened."""
+        reset = self._hub.last_reset(audience)
+        while reset is None and after < self._hub.reaches_back_to(audience):
+            era = self._hub.era
+            reset = await self._pages.last_reset(audience, era=era)
+            if self._hub.era == era:
+                break
+            reset = self._hub.last_reset(audience)
+        return reset if reset is not None and reset.position > after else None
+
+    async def _behind(self, audience: ObjectId, after: Position) -> AsyncGenerator[list[LogEntry], None]:
+        """The entries behind `after`, without end: from the log and then live.
+
+        Raises `FeedWasReset` where what is still to be read was removed.
+        """
+        attachment = self._hub.attach(audience)
+        try:
+            while True:
+                await self._hub.until_complete()
+                attachment.wake.clear()
+                logged = self._hub.reaches_back_to(audience)
+                if after < logged:
+                    page = await self._pages.page(audience, after=after, upto=logged)
+                    if page.is_cut(after):
+                        raise FeedWasReset(_REMOVED)
+                    missed = page.behind(after)
+                    for start in range(0, len(missed), BURST):
+                        yield list(missed[start : start + BURST])
+                    after = page.upto
+                elif told := self._hub.told(audience, after=after, limit=BURST):
+                    after = Position(told[-1].position)
+                    yield told
+                else:
+                    await attachment.wake.wait()
         finally:
             self._hub.detach(attachment)
 
@@ -271,7 +308,6 @@ class Feed:
     ) -> list[LogEntry]:
         """Joins and leaves below `before`, newest first, none older than `since`, as far back as the log is kept."""
         await self._freshness.reach_now()
-        await self._hub.until_complete()
         await self._hub.until_logged()
         # The stream's seconds are never behind those that the server's clock shows, but for the one that is just ending.
         after = BEGINNING if since is None else before_second(int(since.timestamp()) - 1)
@@ -288,7 +324,7 @@ class Feed:
         """
         upto = await self.reach_now(audience)
         newest = await self._log.newest(audience, upto=after)
-        reset = await self._log.last_reset(audience, after=after)
+        reset = await self._last_reset(audience, after)
         entries = await self._past.moves_ahead(audience, after=after, upto=upto, limit=limit)
         cut = await self._past.cut(audience)
         told = later(newest, cut) is not None and not _is_before(after, cut)
@@ -319,25 +355,20 @@ class Feed:
         Raises `Unavailable`.
         """
         await self._freshness.reach_now()
-        try:
-            async with asyncio.timeout(OPENING_TIMEOUT_SECONDS):
-                await self._placed(audience)
-                await self._hub.until_logged()
-        except TimeoutError:
-            raise Unavailable("An edit is still being placed. Try again in a minute.") from None
+        async with _in_time(_BEING_PLACED):
+            await self._placed(audience)
+            await self._hub.until_logged()
         return self._hub.position_of(audience)
 
 
-async def _live(attachment: Attachment) -> AsyncGenerator[list[LogEntry], None]:
-    """What is waiting and what comes, until the attachment is cut and empty."""
-    waiting = attachment.waiting
-    while True:
-        while waiting:
-            yield [waiting.popleft() for _ in range(min(len(waiting), BURST))]
-        if attachment.cut:
-            return
-        attachment.wake.clear()
-        await attachment.wake.wait()
+@asynccontextmanager
+async def _in_time(else_: str) -> AsyncIterator[None]:
+    """What is waited for comes within a minute, or is told to be `Unavailable`."""
+    try:
+        async with asyncio.timeout(OPENING_TIMEOUT_SECONDS):
+            yield
+    except TimeoutError:
+        raise Unavailable(else_) from None
 
 
 def _is_before(position: Position, cut: Cut | None) -> bool:

@@ -44,6 +44,10 @@ class Freshness:
                     async with asyncio.timeout(REPEAT_SECONDS):
                         return await self._hub.until_fence(self._fences.writer, number)
 
+    async def nudge(self) -> None:
+        """Have the engine say something now. Whoever hears it notices what it has not heard before."""
+        await self._fences.mark()
+
     async def close(self) -> None:
         """Leave no fence behind."""
         await self._fences.remove()

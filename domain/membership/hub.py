@@ -1,63 +1,50 @@
 """The hub: one process's view of what the engine tells, behind its one subscription to the bus.
 
-Owns the recent entries, kept in memory, and the queues of whoever watches. It knows how complete it is: every entry told
-since `floor` is here, everything older is in the log; an audience in `held` stands still there until an edit of it is done.
-A lost message, a late start or another run of the engine makes it begin anew and sends its watchers to the log. An engine that was
-taken for dead may return and speak for a moment: what is of a lower term than was heard already is passed over.
+Owns the recent entries, kept in memory once for all who watch, and the bells by which they are woken. Nothing is queued for a
+watcher: each reads on in what all share, from the last entry it had, and whoever falls behind what memory holds is served from
+the log. The hub knows how complete it is: how far back each audience's entries are here, and that all older ones are in the log.
+An audience in `held` stands still until an edit of it is done. A lost message, a late start or another run of the engine
+makes the hub begin anew; that sends its watchers to the log, and shows them nothing but a delay. An engine that was taken for dead
+may return and speak for a moment: what is of a lower term than was heard already is passed over.
 
-Invariant: log below an attachment's `cap`, then what the attachment queues, is every entry once (`feed` puts them together).
-Held by `tests/domain/membership/test_hub.py`.
+Invariant: the log up to `reaches_back_to`, then `told`, is every entry once (`feed` puts them together). Held by
+`tests/domain/membership/test_hub.py`.
 
-Cost: an entry costs one append for each watcher of its audience. Memory: `MAX_RECENT` entries, `MAX_QUEUE` for each watcher,
-one entry for each audience that moved or was asked for.
+Cost: a message costs one bell for each watcher of an audience that it tells of. Memory: `MAX_RECENT` entries, or what is not in
+the log yet; an entry and a position for each audience that moved or was asked for; a bell for each watcher.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from operator import attrgetter
 
 from bson import ObjectId
 
 from domain.membership import position as positions
 from domain.membership.messages import Progress
 from domain.membership.position import Position
-from domain.store.log import LogEntry
+from domain.store.log import EntryKind, LogEntry
 
 MAX_RECENT = 20_000
-MAX_QUEUE = 5_000
 
 
 @dataclass(slots=True, eq=False)
 class Attachment:
-    """One watcher's queue. `cut`: nothing more will come behind what is waiting, because the watcher was too slow or a
-    message was lost; it attaches again behind the last entry it had.
-    """
+    """One watcher's bell: set when there may be something for it."""
 
     audience: ObjectId
-    waiting: deque[LogEntry] = field(default_factory=deque)
-    cut: bool = False
     wake: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def offer(self, entry: LogEntry) -> None:
-        if self.cut:
-            return
-        if len(self.waiting) >= MAX_QUEUE:
-            self.end()
-        else:
-            self.waiting.append(entry)
-            self.wake.set()
-
-    def end(self) -> None:
-        self.cut = True
-        self.wake.set()
 
 
 class Hub:
-    """Takes in progress, gives out attachments."""
+    """Takes in progress, tells whoever watches."""
 
     def __init__(self) -> None:
         self.position: Position = positions.BEGINNING
@@ -74,9 +61,11 @@ class Hub:
         self._floor: Position = positions.BEGINNING
         self._held: Mapping[ObjectId, Position] = {}
         self._fences: dict[str, int] = {}
-        self._order: deque[tuple[int, ObjectId, Position]] = deque()
+        self._order: deque[tuple[int, ObjectId]] = deque()
         self._recent: dict[ObjectId, deque[LogEntry]] = {}
+        self._forgotten: dict[ObjectId, Position] = {}
         self._latest: dict[ObjectId, LogEntry] = {}
+        self._resets: dict[ObjectId, LogEntry] = {}
         self._attached: dict[ObjectId, set[Attachment]] = {}
         self._moved_on: asyncio.Event = asyncio.Event()
 
@@ -95,58 +84,57 @@ class Hub:
         """Take in a message. Messages of a run come in the order of their numbers, or are noticed to be missing."""
         if progress.term < self._term or (progress.run == self._run and progress.number <= self._number):
             return
-        self._heard_at = time.monotonic()
         if progress.run != self._run or progress.number != self._number + 1:
             self._begin_anew(progress)
         self._number = progress.number
+        self._heard_at = time.monotonic()
         self._logged = progress.logged
-        # A message that tells a part of much tells of more than the position that it reaches.
-        upto = Position(max([progress.position, *(entry.position for entry in progress.entries)]))
         for entry in progress.entries:
-            self._order.append((progress.number, entry.audience, upto))
+            self._order.append((progress.number, entry.audience))
             self._recent.setdefault(entry.audience, deque()).append(entry)
-            self._latest[entry.audience] = entry
-            for attachment in self._attached.get(entry.audience, ()):
-                attachment.offer(entry)
+            self.learn(entry)
+            if entry.kind is EntryKind.RESET:
+                self._resets[entry.audience] = entry
         self.position = progress.position
         self.furthest = max(self.furthest, progress.position)
+        released = self._held.keys() - progress.held.keys()
         self._held = progress.held
         for writer, number in progress.fences.items():
             self._fences[writer] = max(number, self._fences.get(writer, 0))
         self._forget()
+        for audience in released.union(entry.audience for entry in progress.entries):
+            self._ring(audience)
         self._moved_on.set()
         self._moved_on = asyncio.Event()
 
     def _begin_anew(self, progress: Progress) -> None:
         """Nothing before this message is known to be here: it is in the log, once the log has come as far.
 
-        So everybody who watches attaches again, behind the last entry it had: another run may begin behind what this
-        process was told, or before it.
+        Everybody who watches goes on behind the last entry it had: another run may begin behind what this process was told,
+        or before it.
         """
-        for attached in self._attached.values():
-            for attachment in attached:
-                attachment.end()
         self.era += 1
         self._term = progress.term
         self._run = progress.run
         self._complete_after = progress.number - 1
-        self._floor = progress.position
-        self._order.clear()
-        self._recent.clear()
-        self._latest.clear()
+        self._floor = progress.since
+        for known in (self._order, self._recent, self._forgotten, self._latest, self._resets):
+            known.clear()
+        for audience in self._attached:
+            self._ring(audience)
 
     def _forget(self) -> None:
         """Let go of the oldest entries, as far as they are in the log, when there are too many."""
         while len(self._order) > MAX_RECENT and self._order[0][0] <= self._logged:
-            number, _, position = self._order[0]
-            # A message is let go of as a whole: the floor lies between messages.
-            while self._order and self._order[0][0] == number:
-                _, audience, _ = self._order.popleft()
-                entries = self._recent[audience]
-                entries.popleft()
-                if not entries:
-                    del self._recent[audience]
-            self._floor = position
+            _, audience = self._order.popleft()
+            entries = self._recent[audience]
+            self._forgotten[audience] = Position(entries.popleft().position)
+            if not entries:
+                del self._recent[audience]
+
+    def _ring(self, audience: ObjectId) -> None:
+        for attachment in self._attached.get(audience, ()):
+            attachment.wake.set()
 
     # ---- what watchers ask -----------------------------------------------------------------------------------------
 
@@ -163,27 +151,46 @@ class Hub:
         return self._latest.get(audience)
 
     def learn(self, entry: LogEntry) -> None:
-        """Remember the newest entry that the log has, unless something newer was told meanwhile."""
-        self._latest.setdefault(entry.audience, entry)
+        """Remember it as the newest of its audience, told or found in the log, unless a newer one is known."""
+        known = self._latest.get(entry.audience)
+        if known is None or known.position < entry.position:
+            self._latest[entry.audience] = entry
 
-    def attach(self, audience: ObjectId, after: Position) -> tuple[Attachment, Position | None]:
-        """A queue that holds what was told behind `after`, and what will be.
+    def last_reset(self, audience: ObjectId) -> LogEntry | None:
+        """The newest reset told in this era."""
+        return self._resets.get(audience)
 
-        With it the cap below which (and above `after`) the log must be read first; None where memory reaches back to
-        `after`. Nothing is awaited in between: no entry falls between the two.
-        """
+    def reaches_back_to(self, audience: ObjectId) -> Position:
+        """Behind it, every entry of the audience that has been told is here; up to it, every one is in the log."""
+        if (forgotten := self._forgotten.get(audience)) is not None:
+            return forgotten
+        if recent := self._recent.get(audience):
+            # What was held back while others went on is told late, below the floor.
+            return min(self._floor, positions.right_before(Position(recent[0].position)))
+        return min(self._floor, self._held.get(audience, self._floor))
+
+    def told(self, audience: ObjectId, *, after: Position, limit: int) -> list[LogEntry]:
+        """The first entries behind `after` that are here. Cost: the logarithm of how many the audience has here."""
+        recent = self._recent.get(audience)
+        if not recent or recent[-1].position <= after:
+            return []
+        first = bisect_right(recent, after, key=attrgetter("position"))
+        return [recent[index] for index in range(first, min(first + limit, len(recent)))]
+
+    def told_before(self, audience: ObjectId, after: Position) -> LogEntry | None:
+        """The newest entry at or before `after`, where it is known here."""
+        latest = self._latest.get(audience)
+        if latest is not None and latest.position <= after:
+            return latest
+        recent = self._recent.get(audience, ())
+        first = bisect_right(recent, after, key=attrgetter("position"))
+        return recent[first - 1] if first else None
+
+    def attach(self, audience: ObjectId) -> Attachment:
+        """A bell that rings when an entry of the audience has been told, and when its watchers must look for themselves."""
         attachment = Attachment(audience)
-        recent = self._recent.get(audience, deque[LogEntry]())
-        for entry in recent:
-            if entry.position > after:
-                attachment.offer(entry)
         self._attached.setdefault(audience, set()).add(attachment)
-        if after >= self._floor:
-            return attachment, None
-        first = Position(recent[0].position) if recent else self._floor
-        if first <= self._floor and recent:
-            return attachment, positions.right_before(first)
-        return attachment, self._floor
+        return attachment
 
     def detach(self, attachment: Attachment) -> None:
         attached = self._attached.get(attachment.audience)
@@ -207,15 +214,16 @@ class Hub:
         )
 
     async def until_logged(self) -> None:
-        """Wait until what has been told so far is in the log."""
-        while not await self._is_logged_by_this_run():
-            # The run ended with some of it unwritten: another tells it again, and writes it.
+        """Wait until what has been told so far is in the log, by the run that told it or by one after it."""
+        while True:
             await self.until_complete()
+            run, number = self._run, self._number
+            await self.until(partial(self._has_logged, run, number))
+            if self._run == run:
+                return
 
-    async def _is_logged_by_this_run(self) -> bool:
-        run, number = self._run, self._number
-        await self.until(lambda: self._run != run or self._logged >= number)
-        return self._run == run
+    def _has_logged(self, run: str | None, number: int) -> bool:
+        return self._run != run or self._logged >= number
 
     async def until_fence(self, writer: str, number: int) -> None:
         """Wait until everything committed before the fence was written has been told."""

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
+from bson.errors import BSONError
 
 from domain.membership.position import Position
 from domain.store.log import EntryKind, LogEntry, Reason
@@ -23,13 +24,15 @@ class Progress:
     """One message of an engine's run.
 
     After it, every entry up to `position` has been told, but for the audiences in `held`, which stand at the position
-    given there until an edit of theirs is done. Of a run's messages, those up to number `logged` are in the log. `term` is that of
-    the engine's lease: what an earlier term says after a later one is the word of an engine that was taken for dead.
+    given there until an edit of theirs is done. No entry told before it lies behind `since`, so that whoever hears it first
+    knows what to look for in the log. Of a run's messages, those up to number `logged` are in the log. `term` is that of the
+    engine's lease: what an earlier term says after a later one is the word of an engine that was taken for dead.
     """
 
     term: int
     run: str
     number: int
+    since: Position
     position: Position
     logged: int
     entries: tuple[LogEntry, ...] = ()
@@ -42,6 +45,7 @@ class Progress:
                 "term": self.term,
                 "run": self.run,
                 "number": self.number,
+                "since": self.since,
                 "position": self.position,
                 "logged": self.logged,
                 "entries": [_entry_to_json(entry) for entry in self.entries],
@@ -53,11 +57,19 @@ class Progress:
 
 
 def read_progress(text: str) -> Progress:
-    data = json.loads(text)
+    """Raises `ValueError` for what is no message, or one of another version."""
+    try:
+        return _progress_from_json(json.loads(text))
+    except (KeyError, TypeError, AttributeError, BSONError) as error:
+        raise ValueError(f"no message of this version: {error!r}") from error
+
+
+def _progress_from_json(data: Any) -> Progress:
     return Progress(
         term=data["term"],
         run=data["run"],
         number=data["number"],
+        since=Position(data["since"]),
         position=Position(data["position"]),
         logged=data["logged"],
         entries=tuple(_entry_from_json(entry) for entry in data["entries"]),

@@ -83,7 +83,9 @@ class Placements:
     def held(self) -> Mapping[ObjectId, Position]:
         """Up to where everything of each audience that is held has been told."""
         return {
-            audience: positions.just_before(queue[0].position) for audience, queue in self._queues.items()
+            audience: positions.just_before(queue[0].position)
+            for audience, queue in self._queues.items()
+            if queue
         }
 
     def restart_from(self, reached: Checkpoint | None) -> Checkpoint | None:

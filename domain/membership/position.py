@@ -95,6 +95,11 @@ def right_before(position: Position) -> Position:
     return Position(f"{int(position, 16) - 1:0{len(position)}x}~")
 
 
+def right_behind(position: Position) -> Position:
+    """Before everything that stands behind `position`: the least bound that includes it."""
+    return Position(f"{position}!")
+
+
 def to_cursor(audience: ObjectId, position: Position) -> str:
     """An opaque cursor, good for this audience alone. Cursors of an audience sort as their positions do."""
     # The phase is one digit; a zero before it makes whole bytes. Base 32 with extended hex keeps the order of bytes.

@@ -385,6 +385,7 @@ class Run:
     async def _tell_so_far(self) -> None:
         """Tell a part of what a batch brings where that is much, as of an edit that moves many. No position is reached by it."""
         entries, self._entries = tuple(self._entries), []
+        self._teller.hold(self._placements.held())
         await self._teller.tell(entries)
         await self._writer.put(Output(number=self._teller.number, entries=entries, checkpoint=None))
 

@@ -1,7 +1,7 @@
 """Telling: what the engine says over the bus, in numbered messages of one run.
 
 Owns the numbers, and what each message may claim: a position only once everything up to it has been found and said, and
-which messages the log holds by now. Held by `tests/domain/membership/test_engine.py`.
+which messages the log holds by now. Held by `tests/domain/membership/test_telling.py`.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class Teller:
         self._logged = 0
         self._said_logged = 0
         self._position = positions.BEGINNING
+        self._since = positions.BEGINNING
         self._held: Mapping[ObjectId, Position] = {}
         self._at = 0.0
         self._telling = asyncio.Lock()
@@ -39,7 +40,12 @@ class Teller:
     def settle(self, position: Position, held: Mapping[ObjectId, Position]) -> None:
         """Everything up to `position` is among what is told from here on, but for the audiences that are held."""
         self._position = position
+        self._since = self._since or position
         self._held = held
+
+    def hold(self, held: Mapping[ObjectId, Position]) -> None:
+        """These audiences are held, too: what is told before the next `settle` is a part, and may lie behind theirs."""
+        self._held = {**held, **self._held}
 
     def silent_for(self) -> float:
         """Seconds since the last message."""
@@ -59,11 +65,14 @@ class Teller:
                 self._number_with_entries = self.number
             self._said_logged = self.number if self._logged >= self._number_with_entries else self._logged
             self._at = time.monotonic()
+            since = self._since
+            self._since = Position(max([since, self._position, *(entry.position for entry in entries)]))
             await self._publish(
                 Progress(
                     term=self._term,
                     run=self._run,
                     number=self.number,
+                    since=since,
                     position=self._position,
                     logged=self._said_logged,
                     entries=entries,

@@ -144,20 +144,13 @@ class AccountLog:
 
     async def newest(self, audience: ObjectId, *, upto: str) -> LogEntry | None:
         """The newest entry at or before `upto`: its size is the audience's size there."""
-        return await self._last(_query(audience, {"$lte": upto}))
+        document = await self._collection.find_one(_query(audience, {"$lte": upto}), sort=[("position", -1)])
+        return None if document is None else read_entry(document)
 
     async def newest_of(self, audiences: Sequence[ObjectId]) -> dict[ObjectId, LogEntry]:
         """The newest entry of each audience, in one command."""
         found = await self._collection.union([({"audience": {"$in": list(audiences)}}, NEWEST)])
         return {document["_id"]: read_entry(document["newest"]) for document in found}
-
-    async def last_reset(self, audience: ObjectId, *, after: str) -> LogEntry | None:
-        """The newest reset behind `after`: between the two the log cannot tell what happened."""
-        return await self._last(_query(audience, {"$gt": after}, (EntryKind.RESET,)))
-
-    async def _last(self, query: Document) -> LogEntry | None:
-        document = await self._collection.find_one(query, sort=[("position", -1)])
-        return None if document is None else read_entry(document)
 
 
 def _query(audience: ObjectId, position: dict[str, str], kinds: Iterable[EntryKind] = EntryKind) -> Document:

@@ -16,6 +16,7 @@ from domain.store.definitions import Definition, DefinitionLog, definitions_in_f
 from domain.store.fences import Fences
 from domain.store.lease import Leases
 from domain.store.log import MembershipLog
+from domain.store.mailbox import Mailbox
 from domain.store.past import Past
 from domain.store.scope import Scoped
 from domain.store.server import ServerTraits, inspect
@@ -31,6 +32,7 @@ class Store:
         self.log = MembershipLog(database)
         self.checkpoints = Checkpoints(database)
         self.leases = Leases(database)
+        self.mailbox = Mailbox(database)
 
     def contacts(self, account: str) -> Scoped:
         return Scoped(self._database[indexes.CONTACTS], account, longest_in=self.traits.longest_in)

@@ -11,8 +11,8 @@ Held by `tests/domain/store/test_stream.py`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +75,7 @@ async def follow(
             }
         }
     ]
-    try:
+    with history_lost(token):
         stream = await database.watch(
             pipeline,
             full_document_before_change="whenAvailable",
@@ -88,6 +88,13 @@ async def follow(
             async with aclosing(_batches(stream, traits)) as batches:
                 async for batch in batches:
                     yield batch
+
+
+@contextmanager
+def history_lost(token: Mapping[str, Any] | None) -> Iterator[None]:
+    """Raises `HistoryLost` where what the driver raises says that a stream cannot be continued, by this token or at all."""
+    try:
+        yield
     except OperationFailure as error:
         if error.code in HISTORY_LOST or (token is not None and error.code in UNREADABLE_TOKEN):
             raise HistoryLost(str(error)) from error

@@ -39,7 +39,8 @@ class Seen(Leases):
 
 
 def progress(number: int, *, logged: int = 0) -> Progress:
-    return Progress(term=1, run="run", number=number, position=Position("0" * 16 + "f"), logged=logged)
+    place = Position("0" * 16 + "f")
+    return Progress(term=1, run="run", number=number, since=place, position=place, logged=logged)
 
 
 HELD = Lease(term=1, renewal=0, holder="another")

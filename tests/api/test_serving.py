@@ -253,7 +253,9 @@ async def test_a_defect_of_the_engine_is_noticed_and_the_server_is_not_ready_any
     failing = asyncio.Event()
 
     async def work(self: Engine) -> None:
-        await self._publish(Progress(term=1, run="run", number=1, position=BEGINNING, logged=0))
+        await self._publish(
+            Progress(term=1, run="run", number=1, since=BEGINNING, position=BEGINNING, logged=0)
+        )
         await failing.wait()
         raise KeyError("a defect")
 

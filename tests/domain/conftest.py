@@ -138,6 +138,7 @@ class Watched:
     """A watcher in the background that keeps what it is told."""
 
     def __init__(self, world: World, audience: ObjectId, after: Position | None = None) -> None:
+        self.audience = audience
         self._bursts = world.account.feed.watch(audience, after)
         self.events: list[FeedEvent] = []
         self._came = asyncio.Condition()

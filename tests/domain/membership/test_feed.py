@@ -69,7 +69,6 @@ async def test_a_feed_resumes_at_any_cursor_without_gap_or_double(world: World, 
 async def test_a_slow_watcher_is_served_from_the_log_and_catches_up(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hubs, "MAX_QUEUE", 3)
     monkeypatch.setattr(hubs, "MAX_RECENT", 5)
     async with world.engine():
         segment = await world.segment("Customers", CUSTOMERS)
