@@ -6,8 +6,8 @@ well and tells the size at each cursor in it; those who read on behind it meet a
 page is read at a time, and whoever waited looks again before reading. What was removed of the log is asked for after a page was
 read, and stands on it. Held by `tests/domain/membership/test_pages.py`.
 
-Cost: ten thousand who resume one audience cost four reads, and two more for each `AHEAD` entries that they missed. Memory: at
-most `MAX_KEPT` entries, some 500 bytes each; the pages used last are kept.
+Cost: ten thousand who resume one audience cost four reads, a few more where the server does not seek, and two more for each
+`AHEAD` entries that they missed. Memory: at most `MAX_KEPT` entries, some 500 bytes each; the pages used last are kept.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from bson import ObjectId
 from pymongo.errors import AutoReconnect
 
 from domain.errors import FeedWasReset, NotFound
-from domain.membership import feed as feeds
+from domain.membership import pages
 from domain.membership import retention as retentions
 from domain.membership.feed import Reset, Started
 from domain.membership.position import Position, right_before
@@ -194,7 +194,7 @@ async def test_only_cursors_from_before_what_was_removed_are_told_to_begin_afres
 async def test_a_watcher_whom_retention_overtakes_is_told_so_in_the_middle(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feeds, "BURST", 2)
+    monkeypatch.setattr(pages, "AHEAD", 2)
     segment = await grown(world, old=8, young=0)
     before = await entries_of(world, segment)
     async with world.engine():
