@@ -55,13 +55,15 @@ class Oracle:
         self.checked = 0
 
     async def watch_all(self) -> None:
-        """Every audience has a watcher, some a slow one beside it."""
+        """Every audience has a watcher, some a slow one, who has begun when this returns."""
         seen = {audience for audience, _ in self.watched}
         for name in [*self.actor.groups, *self.actor.segments]:
             audience = identifier_of(name)
             if audience not in seen:
                 slow = self.chance.random() < 0.2
                 self.watched.append((audience, await self.here.watch(name, slow=slow)))
+        for audience, told in self.watched:
+            await self._told_up_to(told, "", audience)
 
     async def fault(self) -> None:
         """One of everything that goes wrong."""
