@@ -7,9 +7,12 @@ killed in the middle of it leaves nothing half known.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -30,18 +33,23 @@ REFUSED = {
 AGAIN = {"UNAVAILABLE", "INTERNAL"}
 PATIENCE_SECONDS = 120.0
 
+KEPT = 4
+"""The first segments are never deleted: the rules of others refer to them."""
+
 
 class Actor:
     """Draws and carries out one act after the other."""
 
-    def __init__(self, seed: int, clients: Sequence[Client], uri: str) -> None:
+    def __init__(self, seed: int, clients: Sequence[Client], uri: str, directory: Path) -> None:
         self.chance = random.Random(seed)
         self.acts = 0
         self.segments: list[str] = []
         self.groups: list[str] = []
+        self.ended: list[str] = []
         self._names: dict[str, str] = {}
         self._clients = clients
-        self._seed = seed
+        self._uri = uri
+        self._directory = directory
         self._mongo: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(uri, tz_aware=True, timeoutMS=20_000)
         self._contacts = self._mongo[DATABASE]["contacts"]
 
@@ -69,9 +77,11 @@ class Actor:
                 self._write_in_a_transaction,
                 self._edit,
                 self._make_segment,
+                self._delete_segment,
                 self._change_settings,
+                self._import,
             ],
-            weights=[6, 8, 2, 3, 3, 3, 2, 0.4, 0.4],
+            weights=[6, 8, 2, 3, 3, 3, 2, 0.6, 0.2, 0.4, 0.2],
         )[0]()
 
     # ---- contacts --------------------------------------------------------------------------------------------------
@@ -148,6 +158,19 @@ class Actor:
         except PyMongoError:
             await asyncio.sleep(0.1)
 
+    async def _import(self) -> None:
+        """A file, by a process of its own, which is left to itself where it loses its database."""
+        rows = [(self._key(), self.chance.choice(["customer", "staff", ""])) for _ in range(60)]
+        file = self._directory / f"import-{self.acts}.csv"
+        file.write_text("Key,role\n" + "".join(f"{key},{role}\n" for key, role in rows))
+        importing = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "api", "import", str(file), "--key-column", "Key"),
+            env=os.environ | {"SHOAL_MONGODB_URI": self._uri, "SHOAL_DATABASE": DATABASE},
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        await importing.wait()
+
     # ---- definitions -----------------------------------------------------------------------------------------------
 
     def _rule(self) -> str:
@@ -157,7 +180,7 @@ class Actor:
             *("seen more than 1 hour ago", "seen this day", "created in the last 2 minutes"),
         ]
         first = self.chance.choice(plain)
-        others = [f'segment "{self._names[each]}"' for each in self.segments[:4]]
+        others = [f'segment "{self._names[each]}"' for each in self.segments[:KEPT]]
         others += [f'group "{self._names[each]}"' for each in self.groups]
         match self.chance.randrange(4):
             case 0:
@@ -179,7 +202,7 @@ class Actor:
     async def _make_segment(self) -> None:
         if len(self.segments) >= 12:
             return
-        name = f"Segment {len(self.segments)}"
+        name = f"Segment {len(self.segments) + len(self.ended)}"
         rule = {"expression": self._rule()}
         made = await self.ask("createSegment", {"name": name, "rule": rule}, "segment { id }")
         if made["segment"] is not None:
@@ -189,6 +212,17 @@ class Actor:
     async def _edit(self) -> None:
         given = {"id": self.chance.choice(self.segments), "rule": {"expression": self._rule()}}
         await self.ask("updateSegment", given)
+
+    async def _delete_segment(self) -> None:
+        """One of those to which none refers. That it is in use, another process may have learnt from a request that failed."""
+        if len(self.segments) <= KEPT:
+            return
+        segment = self.segments.pop(self.chance.randrange(KEPT, len(self.segments)))
+        payload = await self.ask("deleteSegment", {"id": segment})
+        if payload["errors"]:
+            self.segments.append(segment)
+        else:
+            self.ended.append(segment)
 
     async def _change_settings(self) -> None:
         await self.ask("updateSettings", {"timeZone": self.chance.choice(ZONES)})

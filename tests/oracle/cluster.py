@@ -1,4 +1,7 @@
-"""Shoal as it is run in earnest: a database, several API processes and watchers, each a process of its own that can be killed."""
+"""Shoal as it is run in earnest: a database, a bus, API processes and watchers, each a process of its own that can be killed.
+
+Watchers reach the API processes over wires that can be cut.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,15 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 from pymongo import AsyncMongoClient
+from pymongo.errors import PyMongoError
+
+from domain.store.indexes import LEASES
+from tests.api.test_redis import Redis
+from tests.api.wire import Wire
 
 KEY = "the-key-of-the-oracle"
 DATABASE = "oracle"
@@ -77,6 +86,8 @@ class Cluster:
     database: Process
     servers: list[Process]
     urls: list[str]
+    wires: list[Wire]
+    redis: Redis | None
     watchers: list[Process] = field(default_factory=list)
 
     async def start_server(self, number: int) -> None:
@@ -96,6 +107,17 @@ class Cluster:
                 assert running.returncode is None, self.servers[number].log.read_text()[-3000:]
                 await asyncio.sleep(0.05)
 
+    async def leader(self) -> int | None:
+        """Which server runs the engine, as far as the lease tells; its holder's name has the number of its process."""
+        with suppress(PyMongoError):
+            async with AsyncMongoClient[dict[str, Any]](self.uri, timeoutMS=2_000) as client:
+                lease = await client[DATABASE][LEASES].find_one({})
+            if lease is not None and lease["holder"] is not None:
+                process = int(lease["holder"].split()[-2])
+                running = [server.running.pid if server.running else None for server in self.servers]
+                return running.index(process) if process in running else None
+        return None
+
     async def start_database(self) -> None:
         await self.database.start()
         async with asyncio.timeout(START_SECONDS), AsyncMongoClient[dict[str, object]](self.uri) as client:
@@ -110,7 +132,7 @@ class Cluster:
             name=f"watcher {number}",
             command=[
                 *(sys.executable, str(HERE / "watcher.py"), KEY, audience, str(told), "1" if slow else "0"),
-                *self.urls,
+                *(f"http://127.0.0.1:{wire.port}/graphql" for wire in self.wires),
             ],
             log=self.directory / f"watcher-{number}.log",
         )
@@ -121,9 +143,13 @@ class Cluster:
 
 @asynccontextmanager
 async def cluster(
-    directory: Path, servers: int, settings: dict[str, str], defect: str | None = None
+    directory: Path, servers: int, bus: str, defect: str | None = None
 ) -> AsyncIterator[Cluster]:
-    """A cluster that has just begun; everything is killed at the end. `defect` names one of `defects.py`."""
+    """A cluster that has just begun; everything is killed at the end.
+
+    `bus` is as SHOAL_BUS, but for "redis": one of the cluster's own. `defect` names one of `defects.py`.
+    """
+    redis = Redis(directory) if bus == "redis" else None
     port = free_port()
     database = Process(
         name="database",
@@ -138,8 +164,11 @@ async def cluster(
     uri = f"mongodb://127.0.0.1:{port}/?directConnection=true&retryWrites=false&w=majority"
     ports = [free_port() for _ in range(servers)]
     program = ["-m", "api"] if defect is None else [str(HERE / "defects.py"), defect]
+    wires = [Wire("127.0.0.1", each) for each in ports]
     found = Cluster(
         directory=directory,
+        wires=wires,
+        redis=redis,
         uri=uri,
         database=database,
         urls=[f"http://127.0.0.1:{each}/graphql" for each in ports],
@@ -153,7 +182,7 @@ async def cluster(
                     "SHOAL_DATABASE": DATABASE,
                     "SHOAL_ADMIN_KEY": KEY,
                     "SHOAL_PORT": str(each),
-                    **settings,
+                    "SHOAL_BUS": bus if redis is None else redis.url,
                 },
             )
             for number, each in enumerate(ports)
@@ -163,7 +192,13 @@ async def cluster(
         for process in [database, *found.servers]:
             stack.push_async_callback(process.kill)
         stack.push_async_callback(_kill_all, found.watchers)
+        for wire in wires:
+            await wire.mend()
+            stack.push_async_callback(wire.cut)
         await found.start_database()
+        if redis is not None:
+            stack.push_async_callback(redis.kill)
+            await redis.start()
         await asyncio.gather(*(found.start_server(number) for number in range(servers)))
         yield found
 

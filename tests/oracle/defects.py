@@ -10,12 +10,12 @@ import asyncio
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from domain.membership import changes, placing, run, writer
-from domain.store import stream
+from domain.membership import changes, lease, placing, run, writer
+from domain.store import checkpoint, stream
 from domain.store.client import Database, Document
 from domain.store.log import LogEntry
 
@@ -94,9 +94,33 @@ def events_singly() -> None:
     run.Run._change = singly  # type: ignore[method-assign]
 
 
+def checkpoint_rolled_back() -> None:
+    """An engine that returns after another took its place goes on until it looks at its lease, and its checkpoint stands."""
+
+    async def keep(self: lease.Candidate) -> NoReturn:
+        holding = self._holding
+        assert holding is not None
+        while True:
+            await asyncio.sleep(lease.RENEW_SECONDS)
+            if not await self._leases.renew(holding.term):
+                self._lose("another process has taken it")
+
+    async def save(self: checkpoint.Checkpoints, saved: checkpoint.Checkpoint, *, term: int) -> None:
+        revisions = [{"account": each, "revision": last} for each, last in saved.revisions.items()]
+        values = {"token": dict(saved.token), "position": saved.position, "revisions": revisions}
+        await self._collection.update_one({"_id": "engine"}, {"$set": {**values, "term": term}}, upsert=True)
+
+    lease.Candidate.keep = keep  # type: ignore[method-assign]
+    lease.Candidate.holds = lambda self: self._holding is not None  # type: ignore[method-assign]
+    checkpoint.Checkpoints.save = save  # type: ignore[method-assign, assignment]
+
+
 DEFECTS: dict[str, Callable[[], None]] = {
     each.__name__: each
-    for each in (checkpoint_before_log, looked_up_documents, no_fences, nothing_held_back, events_singly)
+    for each in (
+        *(checkpoint_before_log, looked_up_documents, no_fences, nothing_held_back, events_singly),
+        checkpoint_rolled_back,
+    )
 }
 
 

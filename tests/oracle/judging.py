@@ -28,8 +28,11 @@ class Disagreement(Exception):
         super().__init__(f"{audience}: {said}")
 
 
-def judge_log(audience: ObjectId, entries: Sequence[LogEntry], members: set[ObjectId]) -> None:
-    """Replaying the log gives the members; positions rise; nobody moves twice; every size is right at its place."""
+def judge_log(audience: ObjectId, entries: Sequence[LogEntry], members: set[ObjectId] | None) -> None:
+    """Replaying the log gives the members; positions rise; nobody moves twice; every size is right at its place.
+
+    Of an audience that has ended nobody can say who the members were: None.
+    """
 
     def claim(holds: bool, said: str) -> None:  # noqa: FBT001
         if not holds:
@@ -56,6 +59,9 @@ def judge_log(audience: ObjectId, entries: Sequence[LogEntry], members: set[Obje
             moved[entry.contact] = entry.kind
             size += 1 if entry.kind is EntryKind.JOINED else -1
         claim(entry.size == size, f"size {entry.size} instead of {size} at {entry.position}")
+    if members is None:
+        claim(rest[-1].kind is EntryKind.ENDED, "it was deleted, and has not ended")
+        return
     at_first |= {contact for contact in members if contact not in moved}
     claim(len(at_first) == first.size, f"it opened with {first.size}, but {len(at_first)} were in")
     inside = {contact for contact, kind in moved.items() if kind is EntryKind.JOINED} | (
@@ -75,6 +81,7 @@ def judge_watcher(audience: ObjectId, entries: Sequence[LogEntry], told: Sequenc
     log = [entry for entry in entries if entry.kind in KINDS]
     cursors = [to_cursor(audience, Position(entry.position)) for entry in log]
     all_cursors = [to_cursor(audience, Position(entry.position)) for entry in entries]
+    resets = {cursor for cursor, entry in zip(cursors, log, strict=True) if entry.kind is EntryKind.RESET}
     last: str | None = None
     count = 0
     for event in told:
@@ -85,6 +92,8 @@ def judge_watcher(audience: ObjectId, entries: Sequence[LogEntry], told: Sequenc
             continue
         if event["kind"] in _STARTS and (last is None or event["kind"] == "FeedReset"):
             at = bisect_right(all_cursors, cursor)
+            if event["kind"] == "FeedReset" and cursor not in resets:
+                raise Disagreement(audience, f"a reset was told at {cursor}, where the log has none")
             if at and entries[at - 1].size != event["size"]:
                 raise Disagreement(
                     audience, f"size {event['size']} instead of {entries[at - 1].size} at {cursor}"

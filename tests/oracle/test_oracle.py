@@ -9,26 +9,29 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import signal
 import time
 from collections import Counter
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from bson import ObjectId
 from pymongo import AsyncMongoClient
+from pymongo.errors import PyMongoError
 
 from api.ids import read_id
 from domain.catalogue import Catalogue
 from domain.membership.position import Position, instant, second_of, to_cursor
 from domain.store.client import open_database
+from domain.store.indexes import CHECKPOINTS
 from domain.store.store import Store, open_store
 from tests.api.client import Client
+from tests.api.test_redis import PROGRAM
 from tests.oracle.acting import Actor
 from tests.oracle.cluster import DATABASE, KEY, Cluster, cluster, events_of
 from tests.oracle.defects import DEFECTS
+from tests.oracle.faults import Faults
 from tests.oracle.judging import KINDS, Disagreement, judge_log, judge_watcher
 
 QUIET_SECONDS = 60.0
@@ -48,11 +51,39 @@ class Oracle:
     def __init__(self, seed: int, here: Cluster, clients: list[Client]) -> None:
         self.chance = random.Random(seed)
         self.here = here
-        self.clients = clients
-        self.actor = Actor(seed, clients, here.uri)
+        self.actor = Actor(seed, clients, here.uri, here.directory)
+        self.faults = Faults(seed, here)
         self.watched: list[tuple[ObjectId, Path]] = []
-        self.faults: Counter[str] = Counter()
         self.checked = 0
+
+    async def round(self, faults: int) -> None:
+        """So many faults while everybody acts, and a judgement behind them."""
+        stop = asyncio.Event()
+        acting = asyncio.create_task(self._act(stop))
+        looking = asyncio.create_task(self._look_at_checkpoints())
+        try:
+            for _ in range(faults):
+                await self.faults.strike()
+                await asyncio.wait({acting, looking}, timeout=self.chance.uniform(0.2, 2.5))
+                if acting.done() or looking.done():
+                    break
+            stop.set()
+            await acting
+            await self.faults.over()
+            await self.judge()
+            if looking.done():
+                looking.result()
+        finally:
+            acting.cancel()
+            looking.cancel()
+            with suppress(asyncio.CancelledError):
+                await looking
+        await self.watch_all()
+
+    async def _act(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            await self.actor.act()
+            await asyncio.sleep(self.chance.uniform(0, 0.1))
 
     async def watch_all(self) -> None:
         """Every audience has a watcher, some a slow one, who has begun when this returns."""
@@ -65,42 +96,28 @@ class Oracle:
         for audience, told in self.watched:
             await self._told_up_to(told, "", audience)
 
-    async def fault(self) -> None:
-        """One of everything that goes wrong."""
-        number = self.chance.randrange(len(self.here.servers))
-        server = self.here.servers[number]
-        match self.chance.randrange(6):
-            case 0 | 1:
-                self.faults["kill -9 of a server"] += 1
-                await server.kill()
-                await asyncio.sleep(self.chance.uniform(0, 0.5))
-                await self.here.start_server(number)
-            case 2:
-                self.faults["stop of a server"] += 1
-                await server.stop()
-                await self.here.start_server(number)
-            case 3:
-                self.faults["pause of a server"] += 1
-                server.signal(signal.SIGSTOP)
-                await asyncio.sleep(self.chance.uniform(0.2, 6))
-                server.signal(signal.SIGCONT)
-            case 4:
-                self.faults["kill -9 of the database"] += 1
-                await self.here.database.kill()
-                await asyncio.sleep(self.chance.uniform(0, 1))
-                await self.here.start_database()
-            case _:
-                self.faults["kill -9 of a watcher"] += 1
-                watcher = self.chance.choice(self.here.watchers)
-                await watcher.kill()
-                await watcher.start()
+    # ---- judgement -------------------------------------------------------------------------------------------------
+
+    async def _look_at_checkpoints(self) -> NoReturn:
+        """The checkpoint never goes back, whoever saves it."""
+        furthest = (0, "")
+        async with AsyncMongoClient[dict[str, Any]](self.here.uri, timeoutMS=2_000) as client:
+            while True:
+                with suppress(PyMongoError):
+                    stored = await client[DATABASE][CHECKPOINTS].find_one({})
+                    if stored is not None:
+                        reached = (stored["term"], stored["position"])
+                        if reached < furthest:
+                            raise Disagreement(
+                                ObjectId(), f"the checkpoint went from {furthest} to {reached}"
+                            )
+                        furthest = reached
+                await asyncio.sleep(0.03)
 
     async def judge(self) -> None:
         """Nobody acts: everything must come to agree. A disagreement that does not pass is one."""
         async with AsyncMongoClient[dict[str, Any]](self.here.uri, tz_aware=True) as client:
             store = await open_store(open_database(client, DATABASE))
-            for number in range(len(self.here.servers)):
-                await self.here.ready(number)
             deadline = time.monotonic() + QUIET_SECONDS
             while True:
                 try:
@@ -117,22 +134,26 @@ class Oracle:
         catalogue = Catalogue("default")
         for definition in (await store.definitions_in_force(None))["default"]:
             catalogue.apply(definition)
+        standing = {audience.id for audience in catalogue.audiences()}
+        ended = {identifier_of(name) for name in self.actor.ended}
         checked = 0
-        for audience in catalogue.audiences():
-            log = store.log.of("default")
-            entries = await log.read(audience.id, after="", upto="~", limit=1_000_000)
-            second = max(second_of(Position(entries[-1].position)), int(time.time())) if entries else 0
-            query = catalogue.criterion(audience.id).query(instant(second))
-            found = await store.contacts("default").find(query, projection={"_id": 1})
-            judge_log(audience.id, entries, {document["_id"] for document in found})
+        for audience in [*standing, *ended]:
+            entries = await store.log.of("default").read(audience, after="", upto="~", limit=1_000_000)
+            members: set[ObjectId] | None = None
+            if audience in standing:
+                second = max(second_of(Position(entries[-1].position)), int(time.time())) if entries else 0
+                query = catalogue.criterion(audience).query(instant(second))
+                found = await store.contacts("default").find(query, projection={"_id": 1})
+                members = {document["_id"] for document in found}
+            judge_log(audience, entries, members)
             last = max(
-                (to_cursor(audience.id, Position(each.position)) for each in entries if each.kind in KINDS),
+                (to_cursor(audience, Position(each.position)) for each in entries if each.kind in KINDS),
                 default="",
             )
             for watched, told in self.watched:
-                if watched == audience.id:
-                    events = await self._told_up_to(told, last, audience.id)
-                    checked += judge_watcher(audience.id, entries, events)
+                if watched == audience:
+                    events = await self._told_up_to(told, last, audience)
+                    checked += judge_watcher(audience, entries, events)
         return checked
 
     async def _told_up_to(self, told: Path, last: str, audience: ObjectId) -> list[dict[str, object]]:
@@ -152,69 +173,57 @@ async def run(
     seed: int,
     *,
     servers: int,
+    bus: str,
     rounds: int,
-    acts: int,
-    settings: dict[str, str],
+    faults: int,
     defect: str | None = None,
-    faults: int = 1_000,
 ) -> Oracle:
-    """Some rounds of acts and, at the same time, so many faults at most, with a judgement behind each."""
+    """Some rounds, each with so many faults."""
     async with AsyncExitStack() as stack:
-        here = await stack.enter_async_context(cluster(directory, servers, settings, defect))
+        here = await stack.enter_async_context(cluster(directory, servers, bus, defect))
         clients = [await stack.enter_async_context(Client(url, KEY)) for url in here.urls]
         oracle = Oracle(seed, here, clients)
         stack.push_async_callback(oracle.actor.close)
         await oracle.actor.begin()
         await oracle.watch_all()
         for _ in range(rounds):
-            acting = asyncio.create_task(_act(oracle, acts))
-            try:
-                for _ in range(faults):
-                    await oracle.fault()
-                    await asyncio.wait({acting}, timeout=oracle.chance.uniform(0.2, 2))
-                    if acting.done():
-                        break
-                await acting
-            finally:
-                acting.cancel()
-            await oracle.judge()
-            await oracle.watch_all()
+            await oracle.round(faults)
         return oracle
 
 
-async def _act(oracle: Oracle, acts: int) -> None:
-    for _ in range(acts):
-        await oracle.actor.act()
+SEED = int(os.environ.get("ORACLE_SEED", "1"))
 
-
-SEED = int(os.environ.get("SHOAL_ORACLE_SEED", "1"))
-SETTINGS = {"SHOAL_BUS": "memory://"}
+INSTALLATIONS = [(3, "log:"), (1, "memory://"), *([(3, "redis")] if PROGRAM is not None else [])]
+"""How many processes serve, and over which bus they hear the engine."""
 
 
 async def test_log_watchers_and_query_agree_through_faults(tmp_path: Path) -> None:
-    oracle = await run(tmp_path, SEED, servers=1, rounds=1, acts=40, settings=SETTINGS, faults=2)
+    oracle = await run(tmp_path, SEED, servers=2, bus="log:", rounds=1, faults=3)
     assert oracle.checked > 50
-    assert sum(oracle.faults.values()) == 2
+    assert sum(oracle.faults.done.values()) == 3
 
 
 @pytest.mark.soak
 async def test_log_watchers_and_query_agree_through_many_faults(tmp_path: Path) -> None:
-    """For SOAK_MINUTES, seed after seed."""
+    """For SOAK_MINUTES, seed after seed, from ORACLE_SEED on; each kind of installation in turn."""
     ends = time.monotonic() + 60 * float(os.environ.get("SOAK_MINUTES", "10"))
     faults: Counter[str] = Counter()
     seed, checked = SEED, 0
     while time.monotonic() < ends:
+        servers, bus = INSTALLATIONS[seed % len(INSTALLATIONS)]
         directory = tmp_path / str(seed)
         directory.mkdir()
         try:
-            oracle = await run(directory, seed, servers=1, rounds=6, acts=150, settings=SETTINGS)
+            oracle = await run(directory, seed, servers=servers, bus=bus, rounds=3, faults=10)
         except BaseException as failure:
-            failure.add_note(f"SHOAL_ORACLE_SEED={seed}")
+            failure.add_note(f"ORACLE_SEED={seed}, {servers} servers, {bus}")
             raise
-        faults += oracle.faults
+        faults += oracle.faults.done
         checked += oracle.checked
         seed += 1
-        print(f"seeds {SEED} to {seed - 1}: {dict(faults)}, {checked:,} events checked")  # noqa: T201
+        print(  # noqa: T201
+            f"seeds {SEED} to {seed - 1}: {sum(faults.values())} faults, {checked:,} events checked; {dict(faults)}"
+        )
 
 
 @pytest.mark.soak
@@ -229,7 +238,7 @@ async def test_the_oracle_sees_each_defect(
         directory = tmp_path / str(seed)
         directory.mkdir()
         try:
-            await run(directory, seed, servers=1, rounds=4, acts=120, settings=SETTINGS, defect=defect)
+            await run(directory, seed, servers=2, bus="log:", rounds=4, faults=8, defect=defect)
         except Disagreement as seen:
             print(f"{defect}: seed {seed}: {seen}")  # noqa: T201
             return
