@@ -79,7 +79,6 @@ class Engine:
         """Run after run, as long as the lease is held."""
         delay = FIRST_RETRY_SECONDS
         afresh: str | None = None
-        # A run that fails while it is cancelled raises its failure instead: so it is asked here whether the lease is held.
         while self._candidate.holds() and not self._stopping.is_set():
             run = Run(self._store, self._publish, self._stopping, self._begun, term=term)
             lost_now: str | None = None
@@ -96,8 +95,16 @@ class Engine:
                 )
             finally:
                 self._begun.clear()
+            _heed_cancellation()
             # A run that failed before it had counted afresh leaves that to the next.
             afresh = lost_now or (None if run.came_along else afresh)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), delay)
             delay = FIRST_RETRY_SECONDS if run.came_along else min(delay * 2, LAST_RETRY_SECONDS)
+
+
+def _heed_cancellation() -> None:
+    """A group of tasks that fails while it is cancelled raises its failure, and no word of the cancellation."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

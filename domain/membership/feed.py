@@ -24,7 +24,14 @@ from domain.errors import FeedWasReset, NotFound, Unavailable
 from domain.membership.freshness import Freshness
 from domain.membership.hub import Hub
 from domain.membership.pages import Pages
-from domain.membership.position import BEGINNING, Position, before_second, instant, second_of
+from domain.membership.position import (
+    BEGINNING,
+    Position,
+    before_second,
+    instant,
+    right_behind,
+    second_of,
+)
 from domain.rounds import Rounds
 from domain.store.log import AccountLog, EntryKind, LogEntry
 from domain.store.past import Cut, Past, later
@@ -255,8 +262,7 @@ class Feed:
             known = self._hub.told_before(audience, upto)
             if known is not None and upto >= self._hub.reaches_back_to(audience):
                 return known if known.account == self._account else None
-            await self._hub.until_logged()
-            logged = self._hub.position_of(audience)
+            logged = await self._hub.until_logged_of(audience)
             if logged >= upto:
                 page = await self._pages.page(audience, after=upto, upto=logged)
                 if page.is_cut(upto):
@@ -308,11 +314,11 @@ class Feed:
     ) -> list[LogEntry]:
         """Joins and leaves below `before`, newest first, none older than `since`, as far back as the log is kept."""
         await self._freshness.reach_now()
-        await self._hub.until_logged()
+        logged = await self._hub.until_logged_of(audience)
         # The stream's seconds are never behind those that the server's clock shows, but for the one that is just ending.
         after = BEGINNING if since is None else before_second(int(since.timestamp()) - 1)
         entries = await self._past.moves_back(
-            audience, before=before or self._hub.furthest, after=after, since=since, limit=limit
+            audience, before=before or right_behind(logged), after=after, since=since, limit=limit
         )
         cut = await self._past.cut(audience)
         return [entry for entry in entries if cut is None or entry.position > cut.position]
@@ -356,9 +362,12 @@ class Feed:
         """
         await self._freshness.reach_now()
         async with _in_time(_BEING_PLACED):
-            await self._placed(audience)
-            await self._hub.until_logged()
-        return self._hub.position_of(audience)
+            while True:
+                await self._placed(audience)
+                told = self._hub.position_of(audience)
+                logged = await self._hub.until_logged_of(audience)
+                if logged >= told:
+                    return logged
 
 
 @asynccontextmanager

@@ -222,6 +222,16 @@ class Hub:
             if self._run == run:
                 return
 
+    async def until_logged_of(self, audience: ObjectId) -> Position:
+        """Wait until what has been told of the audience so far is in the log; up to where that is.
+
+        What is told meanwhile may not be in the log yet, so the place is taken first; and a run that has come as far may be
+        placing an edit again, so it is no further than that.
+        """
+        told = self.position_of(audience)
+        await self.until_logged()
+        return min(told, self.position_of(audience))
+
     def _has_logged(self, run: str | None, number: int) -> bool:
         return self._run != run or self._logged >= number
 

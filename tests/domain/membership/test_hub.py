@@ -193,6 +193,26 @@ async def test_what_one_run_told_is_logged_once_the_next_has_told_and_logged_it(
     await waiting
 
 
+async def test_what_is_told_while_it_is_waited_for_the_log_is_not_taken_to_be_in_it() -> None:
+    hub = Hub()
+    hub.receive(progress(1))
+    hub.receive(progress(2, joined(2)))
+    waiting = asyncio.create_task(hub.until_logged_of(AUDIENCE))
+    await asyncio.sleep(0)
+    hub.receive(progress(3, joined(3), logged=2))
+    assert await asyncio.wait_for(waiting, 5) == end(2)
+
+
+async def test_an_edit_that_the_next_run_places_again_is_not_taken_to_be_in_the_log() -> None:
+    hub = Hub()
+    hub.receive(progress(1))
+    hub.receive(progress(2, joined(2)))
+    waiting = asyncio.create_task(hub.until_logged_of(AUDIENCE))
+    await asyncio.sleep(0)
+    hub.receive(progress(1, run="r2", upto=2, logged=1, held={AUDIENCE: at(1)}))
+    assert await asyncio.wait_for(waiting, 5) == at(1)
+
+
 def test_what_an_engine_that_was_replaced_says_is_passed_over() -> None:
     hub = Hub()
     hub.receive(progress(1, run="paused"))

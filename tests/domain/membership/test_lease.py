@@ -163,7 +163,7 @@ async def test_a_holder_keeps_the_lease_through_a_failure_that_passes_in_time() 
     await candidate.take(asyncio.Event())
     with structlog.testing.capture_logs() as logs, pytest.raises(LeaseLost, match="another process"):
         await asyncio.wait_for(candidate.keep(), DEADLINE)
-    assert [entry["event"] for entry in logs] == [
+    assert [entry["event"] for entry in logs if entry.get("term") == 1] == [
         "lease.not_renewed",
         "lease.renewed",
         "lease.not_renewed",
@@ -213,5 +213,5 @@ async def test_what_cannot_be_given_up_dies_by_itself() -> None:
     await candidate.take(asyncio.Event())
     with structlog.testing.capture_logs() as logs:
         await candidate.give_up()
-    assert [entry["event"] for entry in logs] == ["lease.not_given_up"]
+    assert [entry["event"] for entry in logs if entry.get("term") == 1] == ["lease.not_given_up"]
     assert not candidate.holds()
