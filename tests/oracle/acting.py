@@ -32,6 +32,7 @@ REFUSED = {
 }
 AGAIN = {"UNAVAILABLE", "INTERNAL"}
 PATIENCE_SECONDS = 120.0
+ANSWER_SECONDS = 2.0
 
 KEPT = 4
 """The first segments are never deleted: the rules of others refer to them."""
@@ -48,6 +49,9 @@ class Actor:
         self.ended: list[str] = []
         self._names: dict[str, str] = {}
         self._clients = clients
+        for client in clients:
+            # One that is paused takes the question and gives no answer: another is asked instead.
+            client.http.timeout = httpx.Timeout(ANSWER_SECONDS)
         self._uri = uri
         self._directory = directory
         self._mongo: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(uri, tz_aware=True, timeoutMS=20_000)
