@@ -25,17 +25,16 @@ import time
 from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import structlog
 from bson import ObjectId, Timestamp
 
-from domain.audiences import Audience
-from domain.catalogue import Broke, Effect, Ended, Opened, Redefined
 from domain.membership import position as positions
+from domain.membership.agenda import Agenda, Places
 from domain.membership.changes import Unclear, moment_of, transitions
-from domain.membership.defining import Place, freezing, opening, redefinition
-from domain.membership.in_force import InForce
+from domain.membership.defining import Place
 from domain.membership.lease import LeaseLost
 from domain.membership.ledger import Ledger, tally_of
 from domain.membership.passing import Passing
@@ -43,14 +42,12 @@ from domain.membership.placing import Placements
 from domain.membership.position import Position, instant
 from domain.membership.quarantine import MOST_CONTACTS, Quarantine
 from domain.membership.readings import Occurrence, Reading
-from domain.membership.reconciling import Gap, Reconciling, reconciling
+from domain.membership.reconciling import Reconciling
 from domain.membership.telling import Publish, Teller
-from domain.membership.turns import Key, Turns
+from domain.membership.turns import Key
 from domain.membership.writer import LogWriter, Output, Written
-from domain.rules.criterion import Criterion
 from domain.store.checkpoint import Checkpoint
 from domain.store.client import Document
-from domain.store.definitions import read_definitions
 from domain.store.fences import read_mark
 from domain.store.indexes import CONTACTS, DEFINITIONS, FENCES, REQUESTS
 from domain.store.log import EntryKind, LogEntry
@@ -70,9 +67,6 @@ log = structlog.get_logger(__name__)
 
 HEARTBEAT_SECONDS = 1.0
 IDLE_CHECKPOINT_SECONDS = 10.0
-CATCHING_UP_SECONDS = 5
-"""How far the stream may lie behind this machine's clock before turns are taken together up to now."""
-
 MOST_TOLD_AT_ONCE = 1_000
 
 
@@ -103,10 +97,10 @@ class Run:
         self._asked_to_begin: ObjectId | None = None
         self._written_before: Mapping[ObjectId, LogEntry] = {}
 
-        self._in_force = InForce()
-        self._turns = Turns()
         self._quarantine = Quarantine()
         self._ledger = Ledger(store.log)
+        self._agenda = Agenda(store, self._placements, self._teller.until_logged, self._happen)
+        self._in_force = self._agenda.in_force
         self._position = positions.BEGINNING
         self._second = 0
         self._reached: Checkpoint | None = None
@@ -130,7 +124,7 @@ class Run:
             self._second = positions.second_of(self._position)
             await self._in_force.load(self._store, checkpoint.revisions)
         async with asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
+            self._agenda.tasks = tasks
             writing = tasks.create_task(self._writer.work())
             clock = tasks.create_task(self._keep_time())
             try:
@@ -174,9 +168,7 @@ class Run:
 
     async def _begin(self) -> None:
         self.came_along = True
-        for account, catalogue in self._in_force.catalogues.items():
-            for audience, criterion in catalogue.moving.items():
-                self._turns.put(Key(account, audience), criterion, instant(self._second))
+        self._agenda.begin(self._second)
         self._settle()
         await self._teller.tell()
         self._begun.set()
@@ -212,8 +204,9 @@ class Run:
             # The token may lie before the checkpoint's position.
             self._check_time(moment)
             return False
-        if self.came_along:
-            self._come_to(moment.time.time)
+        if self.came_along and moment.time.time > self._second:
+            self._second = moment.time.time
+            self._agenda.come_to(self._second, self._reached)
         contacts: list[Document] = []
         defined = False
         for event in moment.events:
@@ -222,7 +215,7 @@ class Run:
                     contacts.append(event)
                 case collection if collection == DEFINITIONS:
                     if event["operationType"] == "insert" and self.came_along:
-                        await self._define(event)
+                        await self._agenda.define(event["fullDocument"], self._places(event))
                         defined = True
                 case collection if collection == REQUESTS:
                     if (asked := read_request(event)) is not None:
@@ -247,92 +240,9 @@ class Run:
         if any(event["documentKey"]["_id"] == self._fences.writer for event in moment.events):
             raise HistoryLost("the checkpoint is of a time to which the database has not come")
 
-    def _come_to(self, second: int) -> None:
-        """Before any event of a second: whoever moving rules move by its coming is looked for."""
-        if second <= self._second:
-            return
-        self._second = second
-        due = self._turns.due(instant(second))
-        now = int(time.time()) if due else second
-        until = now if now - second > CATCHING_UP_SECONDS else second
-        for key, turn in due:
-            criterion = self._in_force.catalogues[key.account].criterion(key.audience)
-            turned = int(turn.timestamp())
-            self._placements.put(
-                self._tasks,
-                Passing(
-                    account=key.account,
-                    audience=key.audience,
-                    position=positions.of_turn(turned),
-                    restart_from=self._reached,
-                    criterion=criterion,
-                    since=turned - 1,
-                    until=until,
-                ),
-            )
-            self._turns.put(key, criterion, instant(until))
-
-    async def _define(self, event: Document) -> None:
-        for definition in read_definitions([event["fullDocument"]]):
-            for effect in self._in_force.apply(definition):
-                await self._effect(effect, self._place(definition.account, event))
-
-    async def _effect(self, effect: Effect, place: Place) -> None:
-        match effect:
-            case Opened(audience, criterion):
-                self._open(place, audience, criterion, EntryKind.OPENED)
-            case Redefined(segment=segment, after=criterion):
-                self._turns.put(Key(place.account, segment.id), criterion, place.instant)
-                found = redefinition(place, effect, self._placements.last(segment.id))
-                if found is not None:
-                    self._placements.put(self._tasks, found)
-            case Broke(segment=segment):
-                self._turns.drop(Key(place.account, segment.id))
-                self._placements.put(self._tasks, freezing(place, effect))
-            case Ended(audience):
-                self._turns.drop(Key(place.account, audience.id))
-                await self._end(place, audience.id)
-
-    def _open(
-        self,
-        place: Place,
-        audience: Audience,
-        criterion: Criterion,
-        kind: EntryKind,
-        because: str | None = None,
-    ) -> None:
-        self._turns.put(Key(place.account, audience.id), criterion, place.instant)
-        self._placements.put(self._tasks, opening(place, audience, criterion, kind, because))
-
-    def _reconcile(
-        self,
-        place: Place,
-        audience: Audience,
-        criterion: Criterion,
-        *,
-        gap: Gap | None = None,
-        suspects: Mapping[ObjectId, Position] | None = None,
-    ) -> None:
-        self._turns.put(Key(place.account, audience.id), criterion, place.instant)
-        found = reconciling(
-            place,
-            audience,
-            criterion,
-            self._store.log.of(place.account),
-            self._store.past(place.account),
-            self._teller.until_logged,
-            gap=gap,
-            suspects=suspects,
-        )
-        self._placements.put(self._tasks, found)
-
-    async def _end(self, place: Place, audience: ObjectId) -> None:
-        ended = Occurrence(position=place.position, kind=EntryKind.ENDED, at=place.at)
-        await self._happen(place.account, audience, ended)
-
-    def _place(self, account: str, event: Document) -> Place:
-        return Place(
-            account=account,
+    def _places(self, event: Document) -> Places:
+        return partial(
+            Place,
             position=positions.of_definition(event["clusterTime"]),
             at=moment_of(event),
             restart_from=self._reached,
@@ -396,18 +306,18 @@ class Run:
             await self._stand_at(event["clusterTime"])
         if not (begins or self.came_along):
             return
+        places = self._places(event)
         for key, contacts in self._quarantine.release().items():
-            if (found := self._in_force.find(key)) is not None:
-                self._reconcile(self._place(key.account, event), *found, suspects=contacts)
+            self._agenda.reconcile(key, places(account=key.account), suspects=contacts)
         match request:
-            case BeginAfresh():
-                await self._begin_afresh(event, request)
+            case BeginAfresh(because=because, believed=believed):
+                # To whoever has followed the stream up to here nothing is lost.
+                if self._ledger.start == _before_request(event["clusterTime"]):
+                    await self._begin_afresh(places, because, believed)
             case Reconcile(account=account, audience=audience):
-                if (found := self._in_force.find(Key(account, audience))) is not None:
-                    self._reconcile(self._place(account, event), *found)
+                self._agenda.reconcile(Key(account, audience), places(account=account))
             case CountAfresh(account=account, audience=audience, because=because):
-                if (found := self._in_force.find(Key(account, audience))) is not None:
-                    self._open(self._place(account, event), *found, EntryKind.RESET, because)
+                self._agenda.count_afresh(Key(account, audience), places(account=account), because)
             case ComeHere():
                 pass
         if begins:
@@ -417,7 +327,7 @@ class Run:
         """Begin here, with the definitions as they are. Another run that ends before the next checkpoint begins here, too."""
         assert self._reached is not None
         self._second = time.time
-        start = self._ledger.start = self._position = positions.just_before(positions.of_definition(time))
+        start = self._ledger.start = self._position = _before_request(time)
         await self._in_force.load(self._store, None)
         await self._store.prepare_attributes(self._in_force.paths_read())
         self._reached = replace(self._reached, position=start, revisions=self._in_force.revisions)
@@ -436,43 +346,18 @@ class Run:
         lease = await self._store.leases.load()
         return lease is not None and lease.term == self._term
 
-    async def _begin_afresh(self, event: Document, request: BeginAfresh) -> None:
-        """Hold every audience's log against its query, or count it afresh where nothing vouches for the log.
-
-        A segment that broke in the part of the stream that is lost, so that its members may not all have been marked, is looked at
-        by the rule that it had, and is frozen here.
-        """
-        start = self._ledger.start
-        if start != positions.just_before(positions.of_definition(event["clusterTime"])):
-            # To whoever has followed the stream up to here nothing is lost.
-            return
-        believed = request.believed
-        if believed is not None and believed.position >= start:
+    async def _begin_afresh(self, places: Places, because: str, believed: Believed | None) -> None:
+        """Hold every audience's log against its query, and end what was deleted in the part of the stream that is lost."""
+        known = await self._store.log.newest_of_all(upto=self._ledger.start)
+        if believed is not None and believed.position >= self._ledger.start:
+            # Of a time to which the database has not come.
             believed = None
-        known = await self._store.log.newest_of_all(upto=start)
-        present = set()
-        for account, catalogue in self._in_force.catalogues.items():
-            place = self._place(account, event)
-            for audience in catalogue.audiences():
-                present.add(audience.id)
-                breaking = self._in_force.unfinished_breaking(
-                    account, audience, believed, known=audience.id in known
-                )
-                criterion = catalogue.criterion(audience.id) if breaking is None else breaking.before
-                if believed is not None:
-                    gap = Gap(Position(believed.position), request.because)
-                    self._reconcile(place, audience, criterion, gap=gap)
-                elif audience.id in known:
-                    self._open(place, audience, criterion, EntryKind.RESET, request.because)
-                else:
-                    self._open(place, audience, criterion, EntryKind.OPENED)
-                if breaking is not None:
-                    await self._effect(breaking, place)
+        await self._agenda.begin_afresh(places, because, believed, known.keys())
         for identifier, newest in known.items():
-            if identifier not in present and newest.kind is not EntryKind.ENDED:
-                # Deleted in the part of the stream that is lost.
+            gone = self._in_force.find(Key(newest.account, identifier)) is None
+            if gone and newest.kind is not EntryKind.ENDED:
                 self._ledger.put(identifier, tally_of(newest))
-                await self._end(self._place(newest.account, event), identifier)
+                await self._agenda.end(places(account=newest.account), identifier)
 
     async def _lose_sight(self, unclear: Unclear, position: Position) -> None:
         """What this contact does is not told any more until it has been looked at."""
@@ -501,8 +386,8 @@ class Run:
                     self._ledger.put(placement.audience, placement.tally())
                 case Reconciling():
                     self._ledger.put(placement.audience, placement.before)
-                case Passing(ended=False, until=until, criterion=criterion):
-                    self._turns.put(Key(placement.account, placement.audience), criterion, instant(until))
+                case Passing(ended=False):
+                    self._agenda.passed(placement)
                 case _:
                     pass
             for occurrence in occurrences:
@@ -528,3 +413,8 @@ class Run:
         for audience, position in self._quarantine.held().items():
             held[audience] = min(position, held.get(audience, position))
         return held
+
+
+def _before_request(time: Timestamp) -> Position:
+    """Where a run stands that begins at a request of this time."""
+    return positions.just_before(positions.of_definition(time))
