@@ -108,9 +108,11 @@ class LogWriter:
         outputs: list[Output] = []
         count = 0
         while count < MAX_ENTRIES_AT_ONCE and (not outputs or not self._queue.empty()):
+            patience = None if self._unsaved is None or outputs else max(0.0, self._save_in())
             try:
-                patience = None if self._unsaved is None or outputs else max(0.0, self._save_in())
-                output = await asyncio.wait_for(self._queue.get(), patience)
+                # `wait_for` would swallow what ends this run, where that comes together with an output.
+                async with asyncio.timeout(patience):
+                    output = await self._queue.get()
             except TimeoutError:
                 return outputs, True
             if output is None:
