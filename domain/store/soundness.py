@@ -1,7 +1,7 @@
 """Soundness: whether the database is set up as it must be, found by looking, without changing anything.
 
 Owns what of collections, indexes and options is compared; what they should be stands in `indexes`. Held by
-`tests/domain/doctor/test_store.py`.
+`tests/domain/doctor/test_database.py`.
 """
 
 from __future__ import annotations
