@@ -2,16 +2,20 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from bson import ObjectId
 
+from domain.membership.engine import Engine
 from domain.membership.feed import Reset, Started
+from domain.membership.lease import Candidate
 from domain.membership.position import Position
 from domain.membership.writer import LogWriter
+from domain.store.checkpoint import Checkpoint, Checkpoints
 from domain.store.log import EntryKind, LogEntry, Reason
-from tests.domain.conftest import Watched, World, rule
+from tests.domain.conftest import DEADLINE, Watched, World, rule
 from tests.domain.membership.test_engine import CUSTOMERS, check_against_the_query, churn, logged, populated
 
 JOINED, LEFT = EntryKind.JOINED, EntryKind.LEFT
@@ -233,6 +237,43 @@ async def test_whoever_was_told_what_was_never_written_is_told_of_a_reset_and_ot
         (contact, LEFT, Reason.RECONCILED),
     ]
     await watcher.stop()
+
+
+async def test_an_engine_that_is_replaced_while_it_begins_afresh_withdraws_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.engine():
+        segment = await world.segment("Customers", CUSTOMERS)
+        await world.contact(role="customer")
+        entries = await logged(world, segment)
+    ahead = f"{int(entries[-1].position[:8], 16) + 1_000_000:08x}{entries[-1].position[8:]}"
+    await world.store.log.write([replace(entries[-1], position=ahead)])
+    await lose_history(world)
+    save, take, lost = Checkpoints.save, Candidate.take, asyncio.Event()
+
+    async def replaced(self: Checkpoints, checkpoint: Checkpoint, *, term: int, back: bool = False) -> bool:
+        stands = await save(self, checkpoint, term=term, back=back)
+        if back:
+            await world.store.leases.take(await world.store.leases.load(), "another")
+        return stands
+
+    async def taken(self: Candidate, stopping: asyncio.Event) -> int | None:
+        if not world.told[told:] and self.holds():
+            lost.set()
+        return await take(self, stopping)
+
+    told = len(world.told)
+    monkeypatch.setattr(Checkpoints, "save", replaced)
+    monkeypatch.setattr(Candidate, "take", taken)
+    engine = Engine(world.store, world.publish)
+    work = asyncio.create_task(engine.work())
+    async with asyncio.timeout(DEADLINE):
+        await lost.wait()
+    engine.stop()
+    await work
+    assert world.told[told:] == []
+    log_of_account = world.store.log.of("default")
+    assert await log_of_account.newest(segment, upto=ahead) == replace(entries[-1], position=ahead)
 
 
 # ---- pre-images that are missing -----------------------------------------------------------------------------------
