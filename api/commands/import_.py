@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from api import logs
+from api.opening import opened
 from api.settings import Settings, read_settings, unknown_settings
 from domain.accounts import DEFAULT_ACCOUNT, Account, Accounts
 from domain.errors import InvalidMapping, ShoalError, StartupError
@@ -29,8 +30,7 @@ from domain.imports.mapping import FieldChoice
 from domain.imports.options import Options
 from domain.imports.rejects import RejectsFile, rejects_file
 from domain.membership.hub import Hub
-from domain.store import embedded
-from domain.store.client import DatabaseError, connect, open_database
+from domain.store.client import DatabaseError
 from domain.store.store import open_store
 
 log = structlog.get_logger(__name__)
@@ -151,27 +151,10 @@ async def _import(
 
 @asynccontextmanager
 async def _account(settings: Settings) -> AsyncIterator[Account]:
-    """The default account in the database that the server uses: the one named, or the embedded one, started if need be."""
-    if settings.mongodb_uri is None:
-        async with (
-            embedded.running(settings.data_dir) as database,
-            _opened(database.uri, settings.database) as account,
-        ):
-            yield account
-    else:
-        async with _opened(settings.mongodb_uri, settings.database) as account:
-            yield account
-
-
-@asynccontextmanager
-async def _opened(uri: str, name: str) -> AsyncIterator[Account]:
-    try:
-        client = connect(uri)
-    except (DatabaseError, ValueError) as error:  # the driver says some faults of an address as a ValueError
-        raise StartupError(f"The database cannot be used: {error}") from error
-    async with client:
+    """The default account in the database that the server uses."""
+    async with opened(settings) as database:
         # Nobody watches in this process, so its hub is told nothing.
-        accounts = Accounts(await open_store(open_database(client, name)), Hub())
+        accounts = Accounts(await open_store(database), Hub())
         try:
             yield accounts.get(DEFAULT_ACCOUNT)
         finally:

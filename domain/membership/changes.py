@@ -2,8 +2,8 @@
 
 Pure. Owns the reading of change events. *Before* is the first event's pre-image; *after* is the pre-image with the events'
 own descriptions applied, never a looked-up document, which may be later than the event. Several events of one contact in
-one moment (a transaction) are one change: there and back is none. Held by
-`tests/domain/membership/test_changes.py`.
+one moment (a transaction) are one change: there and back is none. A contact whose pre-image is missing is told apart:
+nothing is guessed. Held by `tests/domain/membership/test_changes.py`.
 """
 
 from __future__ import annotations
@@ -36,11 +36,22 @@ class Transition:
     reason: Reason
 
 
-def transitions(events: Sequence[Mapping[str, Any]]) -> list[Transition]:
-    """The changes that a moment's contact events amount to, in the order of contacts.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unclear:
+    """A contact that was changed, while what it was before is not known, nor then what it is now.
+
+    `paths`: what was changed in its document; None where it may be anything.
+    """
+
+    contact: ObjectId
+    paths: frozenset[str] | None
+
+
+def transitions(events: Sequence[Mapping[str, Any]]) -> tuple[list[Transition], list[Unclear]]:
+    """The changes that a moment's contact events amount to, in the order of contacts, and those that cannot be told.
 
     Documents that are no contacts (no account, an identifier that is no ObjectId) are passed over. A contact that moves to
-    another account is deleted in the one and created in the other. Raises `MissingPreImage`.
+    another account is deleted in the one and created in the other.
     """
     by_contact: dict[ObjectId, list[Mapping[str, Any]]] = {}
     for event in events:
@@ -48,9 +59,25 @@ def transitions(events: Sequence[Mapping[str, Any]]) -> list[Transition]:
         if isinstance(identifier, ObjectId):
             by_contact.setdefault(identifier, []).append(event)
     found: list[Transition] = []
+    unclear: list[Unclear] = []
     for contact in sorted(by_contact):
-        found += _transition(contact, by_contact[contact])
-    return found
+        try:
+            found += _transition(contact, by_contact[contact])
+        except MissingPreImage:
+            unclear.append(Unclear(contact=contact, paths=_paths_changed(by_contact[contact])))
+    return found, unclear
+
+
+def _paths_changed(events: Sequence[Mapping[str, Any]]) -> frozenset[str] | None:
+    paths: set[str] = set()
+    for event in events:
+        if event["operationType"] != "update":
+            return None
+        description = event["updateDescription"]
+        paths |= (description.get("updatedFields") or {}).keys()
+        paths |= set(description.get("removedFields") or ())
+        paths |= {truncated["field"] for truncated in description.get("truncatedArrays") or ()}
+    return frozenset(paths)
 
 
 def _transition(contact: ObjectId, events: Sequence[Mapping[str, Any]]) -> list[Transition]:

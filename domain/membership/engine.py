@@ -1,8 +1,9 @@
 """The engine: keeps runs going, from the stream of everything that was written to the log of who joined and who left.
 
 Owns what happens between runs: each begins at the checkpoint and rests on nothing else, so a run that failed is simply
-begun again. A database that goes away is waited for; a history that is lost is answered by counting every audience anew;
-a defect ends the engine, for going on could tell what is not true. Held by `tests/domain/membership/test_engine.py`.
+begun again. A database that goes away is waited for; a history that is lost is answered by holding every audience's log
+against its query; a defect ends the engine, for going on could tell what is not true. Held by
+`tests/domain/membership/test_engine.py`.
 
 Of any number of engines one runs, the holder of the lease (`lease`); the others wait for it. It is kept from the first run of a
 term to the last, and where it cannot be, the run ends in the middle of what it was doing, as by a kill. Two that run at once all
@@ -18,10 +19,10 @@ from contextlib import suppress
 
 import structlog
 
-from domain.membership.changes import MissingPreImage
 from domain.membership.lease import Candidate, LeaseLost
 from domain.membership.run import Run
 from domain.membership.telling import Publish
+from domain.membership.writer import Written
 from domain.store.client import DatabaseError
 from domain.store.store import Store
 from domain.store.stream import HistoryLost
@@ -41,6 +42,7 @@ class Engine:
         self._candidate = Candidate(store.leases)
         self._stopping = asyncio.Event()
         self._begun = asyncio.Event()
+        self._written = Written()
 
     async def wait_ready(self) -> None:
         """Return when a run is under way and follows the stream."""
@@ -78,15 +80,15 @@ class Engine:
     async def _lead(self, term: int) -> None:
         """Run after run, as long as the lease is held."""
         delay = FIRST_RETRY_SECONDS
-        afresh: str | None = None
+        lost: str | None = None
         while self._candidate.holds() and not self._stopping.is_set():
-            run = Run(self._store, self._publish, self._stopping, self._begun, term=term)
+            run = Run(self._store, self._publish, self._stopping, self._begun, self._written, term=term)
             lost_now: str | None = None
             try:
-                await run.work(afresh)
-            except* (HistoryLost, MissingPreImage) as lost:
+                await run.work(lost)
+            except* HistoryLost as failed:
                 lost_now = (
-                    f"what happened since the last checkpoint can no longer be told: {lost.exceptions[0]}"
+                    f"what happened since the last checkpoint can no longer be told: {failed.exceptions[0]}"
                 )
                 log.warning("engine.history_lost", because=lost_now)
             except* DatabaseError as failed:
@@ -96,8 +98,8 @@ class Engine:
             finally:
                 self._begun.clear()
             _heed_cancellation()
-            # A run that failed before it had counted afresh leaves that to the next.
-            afresh = lost_now or (None if run.came_along else afresh)
+            # A run that failed before it had begun afresh leaves that to the next.
+            lost = lost_now or (None if run.came_along else lost)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), delay)
             delay = FIRST_RETRY_SECONDS if run.came_along else min(delay * 2, LAST_RETRY_SECONDS)

@@ -29,9 +29,11 @@ from domain.membership.position import (
     Position,
     before_second,
     instant,
+    names_contact,
     right_behind,
     second_of,
 )
+from domain.membership.resets import concerns, newest_concerning
 from domain.rounds import Rounds
 from domain.store.log import AccountLog, EntryKind, LogEntry
 from domain.store.past import Cut, Past, later
@@ -39,6 +41,8 @@ from domain.store.past import Cut, Past, later
 BURST = 100
 OPENING_TIMEOUT_SECONDS = 60.0
 _REMOVED = "what happened since the cursor is not kept any more"
+_UNKNOWN = "the cursor lies outside of what the log can tell"
+_BEGUN_ANEW = "its log was begun anew"
 _BEING_PLACED = "An edit is still being placed. Try again in a minute."
 
 
@@ -211,7 +215,12 @@ class Feed:
             try:
                 async with aclosing(self._behind(audience, last)) as bursts:
                     async for burst in bursts:
-                        if events := [_event(entry) for entry in burst if entry.kind is not EntryKind.OPENED]:
+                        events = []
+                        for entry in burst:
+                            if entry.kind is not EntryKind.RESET or concerns(entry, last):
+                                events.append(_event(entry))
+                            last = Position(entry.position)
+                        if events:
                             yield events
                         if burst[-1].kind is EntryKind.ENDED:
                             return
@@ -231,12 +240,14 @@ class Feed:
         except FeedWasReset as removed:
             return await self._reset(audience, removed.message)
         if then is None:
-            return await self._reset(audience, "the cursor lies outside of what the log can tell")
+            return await self._reset(audience, _UNKNOWN)
         if isinstance(then, LogEntry) and then.kind is EntryKind.ENDED:
             raise _no_audience()
         reset = await self._last_reset(audience, after)
         if reset is not None:
-            return Reset(Position(reset.position), reset.size, reset.because or "")
+            return Reset(Position(reset.position), reset.size, reset.because or _BEGUN_ANEW)
+        if not _is_known(after, then):
+            return await self._reset(audience, _UNKNOWN)
         return Started(after, then.size)
 
     async def _reset(self, audience: ObjectId, because: str) -> Reset:
@@ -264,35 +275,41 @@ class Feed:
                 return known if known.account == self._account else None
             logged = await self._hub.until_logged_of(audience)
             if logged >= upto:
-                page = await self._pages.page(audience, after=upto, upto=logged)
+                edition = self._hub.edition(audience)
+                page = await self._pages.page(audience, after=upto, upto=logged, edition=edition)
                 if page.is_cut(upto):
                     raise FeedWasReset(_REMOVED)
                 return page.then(upto)
 
     async def _last_reset(self, audience: ObjectId, after: Position) -> LogEntry | None:
-        """The newest reset behind `after`: between the two nobody can tell what happened."""
-        reset = self._hub.last_reset(audience)
-        while reset is None and after < self._hub.reaches_back_to(audience):
-            era = self._hub.era
-            reset = await self._pages.last_reset(audience, era=era)
-            if self._hub.era == era:
-                break
-            reset = self._hub.last_reset(audience)
-        return reset if reset is not None and reset.position > after else None
+        """The newest reset behind `after` that concerns who stands there: between the two nobody can tell what happened."""
+        while True:
+            edition = self._hub.edition(audience)
+            told = newest_concerning(self._hub.resets(audience), after)
+            if told is not None or after >= self._hub.reaches_back_to(audience):
+                return told
+            logged = await self._pages.resets(audience, edition=edition)
+            if self._hub.edition(audience) == edition:
+                return newest_concerning(logged, after)
 
     async def _behind(self, audience: ObjectId, after: Position) -> AsyncGenerator[list[LogEntry], None]:
         """The entries behind `after`, without end: from the log and then live.
 
-        Raises `FeedWasReset` where what is still to be read was removed.
+        Raises `FeedWasReset` where what is still to be read was removed, and where `after` is of a past that was taken back.
         """
         attachment = self._hub.attach(audience)
+        era = self._hub.era
         try:
             while True:
                 await self._hub.until_complete()
+                if self._hub.is_of_another_past(after, era):
+                    raise FeedWasReset(_UNKNOWN)
+                era = self._hub.era
                 attachment.wake.clear()
                 logged = self._hub.reaches_back_to(audience)
                 if after < logged:
-                    page = await self._pages.page(audience, after=after, upto=logged)
+                    edition = self._hub.edition(audience)
+                    page = await self._pages.page(audience, after=after, upto=logged, edition=edition)
                     if page.is_cut(after):
                         raise FeedWasReset(_REMOVED)
                     missed = page.behind(after)
@@ -333,7 +350,8 @@ class Feed:
         reset = await self._last_reset(audience, after)
         entries = await self._past.moves_ahead(audience, after=after, upto=upto, limit=limit)
         cut = await self._past.cut(audience)
-        told = later(newest, cut) is not None and not _is_before(after, cut)
+        then = later(newest, cut)
+        told = then is not None and _is_known(after, then) and not _is_before(after, cut)
         if not told or after > upto or reset is not None:
             raise FeedWasReset(
                 "What happened since this cursor can no longer be told. Read the members afresh, and go on from the"
@@ -385,9 +403,15 @@ def _is_before(position: Position, cut: Cut | None) -> bool:
     return cut is not None and position < cut.position
 
 
+def _is_known(cursor: Position, then: LogEntry | Cut) -> bool:
+    """Whether the cursor of an event is that of an entry that there is, by the newest one up to it. Others are of no entry."""
+    return not names_contact(cursor) or then.position == cursor
+
+
 def _event(entry: LogEntry) -> FeedEvent:
-    if entry.kind is EntryKind.RESET:
-        return Reset(Position(entry.position), entry.size, entry.because or "")
+    if entry.kind in (EntryKind.RESET, EntryKind.OPENED):
+        # Who watches has been told of something before, so an opening is that of a log which begins anew.
+        return Reset(Position(entry.position), entry.size, entry.because or _BEGUN_ANEW)
     return entry
 
 

@@ -106,7 +106,8 @@ class History:
         lost = []
         for reset in await self._past.resets(audience, after=after):
             before = await self._past.back(audience, before=reset.position, limit=1)
-            lost.append((before[0].position if before else "", reset.position))
+            believed = reset.since or (before[0].position if before else "")
+            lost.append((believed, reset.position))
         return lost
 
     # ---- memberships -----------------------------------------------------------------------------------------------
@@ -128,7 +129,8 @@ class History:
             raise LimitExceeded(
                 f"These contacts joined and left more than {most:,} times. Ask for fewer of them at once."
             )
-        resets = await self._past.resets(audience, after="")
+        # Those of everybody: where the others stand, the log's word holds on both sides.
+        resets = [each for each in await self._past.resets(audience, after="") if each.since is None]
         cut = await self._past.cut(audience)
         removed = "" if cut is None else cut.position
         lost = max(removed, resets[-1].position if resets else "")

@@ -30,9 +30,18 @@ from bson import ObjectId
 from domain.membership import position as positions
 from domain.membership.messages import Progress
 from domain.membership.position import Position
+from domain.membership.resets import Resets, with_newest
 from domain.store.log import EntryKind, LogEntry
 
 MAX_RECENT = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """What the log held of an audience behind its newest reset, in one era of the hub."""
+
+    era: int
+    reset: Position
 
 
 @dataclass(slots=True, eq=False)
@@ -65,7 +74,8 @@ class Hub:
         self._recent: dict[ObjectId, deque[LogEntry]] = {}
         self._forgotten: dict[ObjectId, Position] = {}
         self._latest: dict[ObjectId, LogEntry] = {}
-        self._resets: dict[ObjectId, LogEntry] = {}
+        self._resets: dict[ObjectId, Resets] = {}
+        self._came_back: tuple[int, Position] = (0, positions.LATEST)
         self._attached: dict[ObjectId, set[Attachment]] = {}
         self._moved_on: asyncio.Event = asyncio.Event()
 
@@ -94,7 +104,7 @@ class Hub:
             self._recent.setdefault(entry.audience, deque()).append(entry)
             self.learn(entry)
             if entry.kind is EntryKind.RESET:
-                self._resets[entry.audience] = entry
+                self._resets[entry.audience] = with_newest(self.resets(entry.audience), entry)
         self.position = progress.position
         self.furthest = max(self.furthest, progress.position)
         released = self._held.keys() - progress.held.keys()
@@ -114,6 +124,10 @@ class Hub:
         or before it.
         """
         self.era += 1
+        if progress.afresh and progress.run != self._run:
+            # What was told of another past stands in nobody's way.
+            self.furthest = positions.BEGINNING
+            self._came_back = (self.era, progress.position)
         self._term = progress.term
         self._run = progress.run
         self._complete_after = progress.number - 1
@@ -156,9 +170,19 @@ class Hub:
         if known is None or known.position < entry.position:
             self._latest[entry.audience] = entry
 
-    def last_reset(self, audience: ObjectId) -> LogEntry | None:
-        """The newest reset told in this era."""
-        return self._resets.get(audience)
+    def resets(self, audience: ObjectId) -> Resets:
+        """Those told in this era, as far as they concern anybody."""
+        return self._resets.get(audience, ())
+
+    def edition(self, audience: ObjectId) -> Edition:
+        """Another whenever entries of the audience may have been withdrawn from the log that were read of it before."""
+        resets = self.resets(audience)
+        return Edition(self.era, Position(resets[-1].position) if resets else positions.BEGINNING)
+
+    def is_of_another_past(self, place: Position, era: int) -> bool:
+        """Whether somebody who stood there in that era was told what no run since has told: the database was put back."""
+        since, came_back_to = self._came_back
+        return era < since and place > came_back_to
 
     def reaches_back_to(self, audience: ObjectId) -> Position:
         """Behind it, every entry of the audience that has been told is here; up to it, every one is in the log."""

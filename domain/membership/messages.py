@@ -26,7 +26,8 @@ class Progress:
     After it, every entry up to `position` has been told, but for the audiences in `held`, which stand at the position
     given there until an edit of theirs is done. No entry told before it lies behind `since`, so that whoever hears it first
     knows what to look for in the log. Of a run's messages, those up to number `logged` are in the log. `term` is that of the
-    engine's lease: what an earlier term says after a later one is the word of an engine that was taken for dead.
+    engine's lease: what an earlier term says after a later one is the word of an engine that was taken for dead. `afresh`: how
+    far earlier runs had come does not count, as after a database was put back to an earlier state.
     """
 
     term: int
@@ -38,6 +39,7 @@ class Progress:
     entries: tuple[LogEntry, ...] = ()
     fences: Mapping[str, int] = field(default_factory=dict)
     held: Mapping[ObjectId, Position] = field(default_factory=dict)
+    afresh: bool = False
 
     def to_text(self) -> str:
         return json.dumps(
@@ -51,6 +53,7 @@ class Progress:
                 "entries": [_entry_to_json(entry) for entry in self.entries],
                 "fences": dict(self.fences),
                 "held": {str(audience): position for audience, position in self.held.items()},
+                "afresh": self.afresh,
             },
             separators=(",", ":"),
         )
@@ -75,6 +78,7 @@ def _progress_from_json(data: Any) -> Progress:
         entries=tuple(_entry_from_json(entry) for entry in data["entries"]),
         fences=data["fences"],
         held={ObjectId(audience): Position(position) for audience, position in data["held"].items()},
+        afresh=data["afresh"],
     )
 
 
@@ -86,15 +90,17 @@ def _entry_to_json(entry: LogEntry) -> list[Any]:
         entry.kind.value,
         entry.at.isoformat(),
         entry.size,
+        entry.checksum,
         None if entry.reason is None else entry.reason.value,
         None if entry.contact is None else str(entry.contact),
         entry.version,
         entry.because,
+        entry.since,
     ]
 
 
 def _entry_from_json(data: list[Any]) -> LogEntry:
-    account, audience, position, kind, at, size, reason, contact, version, because = data
+    account, audience, position, kind, at, size, checksum, reason, contact, version, because, since = data
     return LogEntry(
         account=account,
         audience=ObjectId(audience),
@@ -102,8 +108,10 @@ def _entry_from_json(data: list[Any]) -> LogEntry:
         kind=EntryKind(kind),
         at=datetime.fromisoformat(at),
         size=size,
+        checksum=checksum,
         reason=None if reason is None else Reason(reason),
         contact=None if contact is None else ObjectId(contact),
         version=version,
         because=because,
+        since=since,
     )

@@ -1,10 +1,11 @@
 """Pages of the log, read once for all who come back to the same part of it.
 
 Owns the sharing of log reads among those who resume. A page is a fact: every entry of an audience between two places of its
-log, which never changes. It is read a little back from where the first of them resumes, so that it serves others near by as
-well and tells the size at each cursor in it; those who read on behind it meet at its end, and share the next. Of an audience one
-page is read at a time, and whoever waited looks again before reading. What was removed of the log is asked for after a page was
-read, and stands on it. Held by `tests/domain/membership/test_pages.py`.
+log. Entries never change, but those of a past that nobody believes any more are withdrawn; so a page is of one edition of
+the log, and nobody is shown it who reads another. It is read a little back from where the first of them resumes, so that it
+serves others near by as well and tells the size at each cursor in it; those who read on behind it meet at its end, and
+share the next. Of an audience one page is read at a time, and whoever waited looks again before reading. What was removed of
+the log is asked for after a page was read, and stands on it. Held by `tests/domain/membership/test_pages.py`.
 
 Cost: ten thousand who resume one audience cost four reads, a few more where the server does not seek, and two more for each
 `AHEAD` entries that they missed. Memory: at most `MAX_KEPT` entries, some 500 bytes each; the pages used last are kept.
@@ -22,7 +23,9 @@ from weakref import WeakValueDictionary
 
 from bson import ObjectId
 
+from domain.membership.hub import Edition
 from domain.membership.position import BEGINNING, Position, right_behind
+from domain.membership.resets import Resets, with_newest
 from domain.store.log import AccountLog, LogEntry
 from domain.store.past import Cut, Past, later
 
@@ -68,6 +71,7 @@ class _Key:
 
     account: str
     audience: ObjectId
+    edition: Edition
 
 
 class Shelf:
@@ -77,7 +81,7 @@ class Shelf:
         self._pages: OrderedDict[tuple[_Key, Position], Page] = OrderedDict()
         self._starts: dict[_Key, list[Position]] = {}
         self._kept = 0
-        self._resets: dict[_Key, LogEntry | None] = {}
+        self._resets: dict[_Key, Resets] = {}
         self._resets_of = 0
         self._reading: WeakValueDictionary[_Key, asyncio.Lock] = WeakValueDictionary()
 
@@ -115,8 +119,8 @@ class Shelf:
             if not self._starts[oldest]:
                 del self._starts[oldest]
 
-    def resets(self, era: int) -> dict[_Key, LogEntry | None]:
-        """The newest resets that were found in the log in this era of the hub."""
+    def resets(self, era: int) -> dict[_Key, Resets]:
+        """Those that were found in the log in this era of the hub."""
         if era != self._resets_of:
             self._resets_of = era
             self._resets = {}
@@ -132,9 +136,9 @@ class Pages:
         self._past = past
         self._shelf = shelf
 
-    async def page(self, audience: ObjectId, *, after: Position, upto: Position) -> Page:
+    async def page(self, audience: ObjectId, *, after: Position, upto: Position, edition: Edition) -> Page:
         """A page that `after` lies in and that goes on behind it, as far as `upto` does, where the log must be complete."""
-        key = _Key(self._account, audience)
+        key = _Key(self._account, audience, edition)
         page = self._shelf.find(key, after, upto)
         if page is None:
             async with self._shelf.reading(key):
@@ -144,14 +148,16 @@ class Pages:
                     self._shelf.keep(key, page)
         return page
 
-    async def last_reset(self, audience: ObjectId, *, era: int) -> LogEntry | None:
-        """The newest reset that the log holds. Those told later in the hub's `era` are known to the hub."""
-        key = _Key(self._account, audience)
+    async def resets(self, audience: ObjectId, *, edition: Edition) -> Resets:
+        """Those that the log holds, as far as they concern anybody. Those told later in the hub's era are known to the hub."""
+        key = _Key(self._account, audience, edition)
         async with self._shelf.reading(key):
-            known = self._shelf.resets(era)
+            known = self._shelf.resets(edition.era)
             if key not in known:
-                resets = await self._past.resets(audience, after=BEGINNING)
-                known[key] = resets[-1] if resets else None
+                found: Resets = ()
+                for reset in await self._past.resets(audience, after=BEGINNING):
+                    found = with_newest(found, reset)
+                known[key] = found
             return known[key]
 
     async def _read(self, key: _Key, after: Position, upto: Position) -> Page:

@@ -6,7 +6,7 @@ Every move stands at the very second at which the rule turned for that contact, 
 told does not depend on when the engine looked, nor on how much time it had to catch up with at once.
 
 Owns the arithmetic. Memory: one note for each contact that moves, and for each that is touched what the rule reads of it.
-Cost: the contacts in the slivers, whatever the number of the others. Held by `tests/domain/membership/test_passing.py`.
+Cost: the contacts in the slivers, whatever the number of the others. Held by `tests/domain/membership/test_time.py`.
 """
 
 from __future__ import annotations

@@ -44,6 +44,8 @@ class Placements:
         queue = self._queues.setdefault(placement.audience, [])
         if queue:
             queue[-1].end(positions.second_of(placement.position))
+        else:
+            placement.first.set()
         queue.append(placement)
         task = tasks.create_task(self._ask(placement))
         self._tasks.add(task)
@@ -77,8 +79,14 @@ class Placements:
             while queue and queue[0].mark is not None and queue[0].mark <= self._seen:
                 placement = queue.pop(0)
                 yield placement, placement.occurrences(second)
-            if not queue:
+            if queue:
+                queue[0].first.set()
+            else:
                 del self._queues[audience]
+
+    def settles(self, audience: ObjectId, happened: Occurrence) -> bool:
+        """Whether something that is under way finds out what this came to."""
+        return any(placement.settles(happened) for placement in self._queues.get(audience, ()))
 
     def held(self) -> Mapping[ObjectId, Position]:
         """Up to where everything of each audience that is held has been told."""

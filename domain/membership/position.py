@@ -22,10 +22,14 @@ Position = NewType("Position", str)
 BEGINNING = Position("")
 """Before everything."""
 
+LATEST = Position("~")
+"""Behind everything."""
+
 # Phases of a moment. The passing of time comes before any event of its second.
 _TURNED, _DEFINED, _EDITED, _CHANGED, _END = "0", "1", "2", "3", "f"
 
 _LAST_SECOND = 2**32 - 1
+_MOMENT_AND_PHASE = 17
 _LONGEST_CURSOR = 64
 _POSITION = re.compile(r"[0-9a-f]{16}([1f]|[023][0-9a-f]{24})")
 
@@ -67,6 +71,11 @@ def before_second(second: int) -> Position:
 def at_second(second: int) -> Position:
     """Behind what the coming of this second moves, and before any event of it."""
     return end_of(Timestamp(second, 0))
+
+
+def names_contact(position: Position) -> bool:
+    """Whether it is that of a contact's move, and not of a moment or of what befell the audience."""
+    return len(position) > _MOMENT_AND_PHASE
 
 
 def second_of(position: Position) -> int:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,6 +24,7 @@ from bson import ObjectId, Timestamp
 
 from domain.membership.changes import Transition
 from domain.membership.position import Position, of_edit
+from domain.membership.tally import Tally
 from domain.rules.predicate import Predicate
 from domain.rules.query import Query
 from domain.store.checkpoint import Checkpoint
@@ -34,16 +36,34 @@ _LEFT, _JOINED = b"\x00", b"\x01"
 
 
 class IdList:
-    """Many ObjectIds in 12 bytes each."""
+    """Many ObjectIds in 12 bytes each, and their tally."""
 
     def __init__(self) -> None:
         self._bytes = bytearray()
+        self.tally = Tally()
 
     def append(self, identifier: ObjectId) -> None:
         self._bytes += identifier.binary
+        self.tally = self.tally.after(identifier, joined=True)
 
     def __len__(self) -> int:
         return len(self._bytes) // _ID_BYTES
+
+    def sort(self) -> None:
+        """Into the order of identifiers, so that `holds` finds them."""
+        view = bytes(self._bytes)
+        self._bytes = bytearray().join(
+            sorted(view[start : start + _ID_BYTES] for start in range(0, len(view), _ID_BYTES))
+        )
+
+    def holds(self, identifier: ObjectId) -> bool:
+        """Whether it stands in the list, which has been sorted."""
+        wanted, places = identifier.binary, range(len(self))
+        place = bisect_left(places, wanted, key=self._at)
+        return place < len(self) and self._at(place) == wanted
+
+    def _at(self, place: int) -> bytes:
+        return bytes(self._bytes[place * _ID_BYTES : (place + 1) * _ID_BYTES])
 
     def __iter__(self) -> Iterator[ObjectId]:
         for start in range(0, len(self._bytes), _ID_BYTES):
@@ -70,6 +90,7 @@ class Occurrence:
     contact: ObjectId | None = None
     version: int | None = None
     because: str | None = None
+    since: Position | None = None
 
 
 PassFence = Callable[[], Awaitable[None]]
@@ -89,6 +110,8 @@ class Placement(ABC):
     """The number of the fence behind the asking, once written."""
     held: list[Occurrence] = field(default_factory=list)
     """What happened to the audience behind `position`: kept back, because cursors must rise."""
+    first: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once everything of the audience before this has been told."""
 
     @abstractmethod
     async def ask(self, contacts: Scoped, pass_fence: PassFence) -> None:
@@ -105,6 +128,10 @@ class Placement(ABC):
     @abstractmethod
     def end(self, second: int) -> None:
         """Another definition of the audience comes behind, in this second."""
+
+    def settles(self, happened: Occurrence) -> bool:  # noqa: ARG002 # most settle nothing
+        """Whether what happened before `position` is not to be told, because this finds out what it comes to."""
+        return False
 
     @abstractmethod
     def occurrences(self, second: int) -> Iterable[Occurrence]:
@@ -163,11 +190,10 @@ class Reading(Placement):
     def end(self, second: int) -> None:
         """What is read here belongs to one position, whatever comes behind."""
 
-    def size(self) -> int:
-        """Of an opening: how many were in at the position."""
-        read = self.entered.among(self._touched)
-        truly = sum(1 for _, now in self._touched.values() if now)
-        return len(self.entered) - len(read) + truly
+    def tally(self) -> Tally:
+        """Of an opening: who was in at the position."""
+        tally = self.entered.tally.after_all((each, False) for each in self.entered.among(self._touched))
+        return tally.after_all((contact, True) for contact, (_, now) in self._touched.items() if now)
 
     def occurrences(self, second: int) -> Iterable[Occurrence]:  # noqa: ARG002 # it belongs to one position
         return chain(self.definition(), self.moves(), self.held)

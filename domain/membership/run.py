@@ -4,6 +4,10 @@ Owns the talking: it follows the stream, asks the catalogue who moved, has the r
 and hands it to the writer. What a change is and whom it moves is decided elsewhere (`changes`, `placing`,
 `domain.catalogue`).
 
+Where the stream cannot be followed from the checkpoint, a run begins at a request of its own: each audience's log is held
+against its query there (`reconciling`). The place is kept as the checkpoint before anything is told of it, so that a run which
+ends in the middle is carried on like any other.
+
 Time is in the stream: an event is judged by the rules as they are in the second of its cluster time, and a fence in every
 second carries a quiet stream on. Invariant: each entry follows from the stream and from the log before it, never from when
 the engine looked. Held by `tests/domain/membership/test_engine.py` and `tests/domain/membership/test_time.py`.
@@ -18,107 +22,143 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
-from bson import ObjectId
+import structlog
+from bson import ObjectId, Timestamp
 
-from domain.audiences import Audience, Segment
-from domain.catalogue import Broke, Catalogue, Effect, Ended, Opened, Redefined
 from domain.membership import position as positions
-from domain.membership.changes import moment_of, transitions
-from domain.membership.defining import Place, freezing, opening, redefinition
+from domain.membership.agenda import Agenda, Places
+from domain.membership.changes import Unclear, moment_of, transitions
+from domain.membership.defining import Place
+from domain.membership.lease import LeaseLost
+from domain.membership.ledger import Ledger, tally_of
 from domain.membership.passing import Passing
 from domain.membership.placing import Placements
 from domain.membership.position import Position, instant
+from domain.membership.quarantine import MOST_CONTACTS, Quarantine
 from domain.membership.readings import Occurrence, Reading
+from domain.membership.reconciling import Reconciling
 from domain.membership.telling import Publish, Teller
-from domain.membership.turns import Key, Turns
-from domain.membership.writer import LogWriter, Output
-from domain.rules.criterion import Criterion
+from domain.membership.turns import Key
+from domain.membership.writer import LogWriter, Output, Written
 from domain.store.checkpoint import Checkpoint
 from domain.store.client import Document
-from domain.store.definitions import read_definitions
 from domain.store.fences import read_mark
-from domain.store.indexes import CONTACTS, DEFINITIONS, FENCES
+from domain.store.indexes import CONTACTS, DEFINITIONS, FENCES, REQUESTS
 from domain.store.log import EntryKind, LogEntry
+from domain.store.requests import (
+    BeginAfresh,
+    Believed,
+    ComeHere,
+    CountAfresh,
+    Reconcile,
+    Request,
+    read_request,
+)
 from domain.store.store import Store
 from domain.store.stream import HistoryLost, Moment, StreamBatch
 
+log = structlog.get_logger(__name__)
+
 HEARTBEAT_SECONDS = 1.0
 IDLE_CHECKPOINT_SECONDS = 10.0
-CATCHING_UP_SECONDS = 5
-"""How far the stream may lie behind this machine's clock before turns are taken together up to now."""
-
 MOST_TOLD_AT_ONCE = 1_000
-
-_STEP = {EntryKind.JOINED: 1, EntryKind.LEFT: -1}
 
 
 class Run:
     """Works until `stopping` is set. `begun` is set once it follows the stream; `came_along` says that it ever did."""
 
     def __init__(
-        self, store: Store, publish: Publish, stopping: asyncio.Event, begun: asyncio.Event, *, term: int
+        self,
+        store: Store,
+        publish: Publish,
+        stopping: asyncio.Event,
+        begun: asyncio.Event,
+        written: Written,
+        *,
+        term: int,
     ) -> None:
         self._store = store
         self._term = term
         self._teller = Teller(publish, term=term)
+        self._written = written
+        self._writer = LogWriter(store.log, store.checkpoints, self._teller.wrote, written, term=term)
         self._stopping = stopping
         self._begun = begun
         self.came_along = False
 
         self._fences = store.fences()
         self._placements = Placements(store, self._fences)
-        self._baseline_fence: int | None = None
-        self._baseline_because: str | None = None
+        self._asked_to_begin: ObjectId | None = None
+        self._written_before: Mapping[ObjectId, LogEntry] = {}
 
-        self._catalogues: dict[str, Catalogue] = {}
-        self._revisions: dict[str, int] = {}
-        self._turns = Turns()
-        self._start = positions.BEGINNING
+        self._quarantine = Quarantine()
+        self._ledger = Ledger(store.log)
+        self._agenda = Agenda(store, self._placements, self._teller.until_logged, self._happen)
+        self._in_force = self._agenda.in_force
         self._position = positions.BEGINNING
         self._second = 0
         self._reached: Checkpoint | None = None
-        self._saved: Checkpoint | None = None
         self._idle_saved_at = float("-inf")
 
-        self._sizes: dict[ObjectId, int] = {}
-        self._entries: list[LogEntry] = []
-
-    async def work(self, afresh: str | None) -> None:
-        """Follow the stream from the checkpoint. Without one, or where `afresh` says why, from now, counting every audience.
+    async def work(self, lost: str | None) -> None:
+        """Follow the stream from the checkpoint. Without one, or where `lost` says why, from now, reconciling every audience.
 
         Raises an exception group of what went wrong.
         """
-        self._saved = await self._store.checkpoints.load()
-        checkpoint = None if afresh else self._saved
-        if checkpoint is not None:
+        known = await self._store.checkpoints.load()
+        if lost is None and known is not None and await self._written.is_gone_from(known, self._store.log):
+            lost = "the database was put back to an earlier state"
+        checkpoint = None if lost else known
+        if checkpoint is None:
+            # What the stream told of may have been dropped, with its indexes and its pre-images.
+            await self._store.prepare()
+        else:
             self._reached = checkpoint
-            self._start = self._position = Position(checkpoint.position)
+            self._ledger.start = self._position = Position(checkpoint.position)
             self._second = positions.second_of(self._position)
-            await self._load_definitions(dict(checkpoint.revisions))
-        self._writer = LogWriter(
-            self._store.log, self._store.checkpoints, self._teller.wrote, term=self._term
-        )
+            await self._in_force.load(self._store, checkpoint.revisions)
         async with asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
-            tasks.create_task(self._writer.work())
+            self._agenda.tasks = tasks
+            writing = tasks.create_task(self._writer.work())
             clock = tasks.create_task(self._keep_time())
-            async with aclosing(self._store.follow(checkpoint.token if checkpoint else None)) as batches:
-                async for batch in batches:
-                    if not self.came_along and self._baseline_fence is None:
-                        if checkpoint is None:
-                            self._baseline_because = afresh
-                            self._baseline_fence = await self._placements.mark()
-                        else:
-                            await self._begin()
-                    await self._take(batch)
-                    if self._stopping.is_set():
-                        break
-            clock.cancel()
-            self._placements.cancel()
-            await self._writer.close()
+            try:
+                async with aclosing(self._store.follow(checkpoint.token if checkpoint else None)) as batches:
+                    async for batch in batches:
+                        if not self.came_along and self._asked_to_begin is None:
+                            if checkpoint is None:
+                                await self._ask_to_begin(batch.token, lost, known)
+                            else:
+                                await self._begin()
+                        await self._take(batch)
+                        if self._stopping.is_set():
+                            break
+            except HistoryLost:
+                # No run will find again what has been told, so it is written first.
+                await self._end_tasks(clock, writing)
+                raise
+            await self._end_tasks(clock, writing)
         await self._fences.remove()
+
+    async def _end_tasks(self, clock: asyncio.Task[None], writing: asyncio.Task[None]) -> None:
+        clock.cancel()
+        self._placements.cancel()
+        if self.came_along:
+            # Up to here watchers have been told, be it of nothing.
+            await self._writer.put(
+                Output(number=self._teller.number, entries=(), checkpoint=self._restart_from())
+            )
+        await self._writer.close()
+        await writing
+
+    def _restart_from(self) -> Checkpoint | None:
+        """Before the oldest thing that is not done."""
+        return self._quarantine.restart_from(self._placements.restart_from(self._reached))
 
     async def _keep_time(self) -> None:
         """A fence in each second, as soon as it begins: it brings the second into a quiet stream."""
@@ -128,23 +168,10 @@ class Run:
 
     async def _begin(self) -> None:
         self.came_along = True
-        for account, catalogue in self._catalogues.items():
-            for audience, criterion in catalogue.moving.items():
-                self._turns.put(Key(account, audience), criterion, instant(self._second))
+        self._agenda.begin(self._second)
         self._settle()
         await self._teller.tell()
         self._begun.set()
-
-    async def _load_definitions(self, revisions: dict[str, int] | None) -> dict[ObjectId, Broke]:
-        """Take them in. How each segment broke that ever did, the last time."""
-        broke: dict[ObjectId, Broke] = {}
-        for account, definitions in (await self._store.definitions_in_force(revisions)).items():
-            catalogue = self._catalogues[account] = Catalogue(account)
-            for definition in definitions:
-                effects = catalogue.apply(definition)
-                broke |= {effect.segment.id: effect for effect in effects if isinstance(effect, Broke)}
-        self._revisions = {account: catalogue.revision for account, catalogue in self._catalogues.items()}
-        return broke
 
     # ---- taking in what the stream says ----------------------------------------------------------------------------
 
@@ -156,8 +183,10 @@ class Run:
         if not self.came_along:
             return
         await self._finish_placements()
-        self._reached = Checkpoint(token=batch.token, position=self._position, revisions=self._revisions)
-        entries, self._entries = tuple(self._entries), []
+        self._reached = Checkpoint(
+            token=batch.token, position=self._position, revisions=self._in_force.revisions
+        )
+        entries = self._ledger.take()
         self._settle()
         if entries or fences or self._teller.silent_for() >= HEARTBEAT_SECONDS:
             await self._teller.tell(entries, fences)
@@ -166,17 +195,18 @@ class Run:
         if entries or changed or now - self._idle_saved_at >= IDLE_CHECKPOINT_SECONDS:
             self._idle_saved_at = now
             await self._writer.put(
-                Output(
-                    number=self._teller.number,
-                    entries=entries,
-                    checkpoint=self._placements.restart_from(self._reached),
-                )
+                Output(number=self._teller.number, entries=entries, checkpoint=self._restart_from())
             )
 
     async def _take_moment(self, moment: Moment, fences: dict[str, int]) -> bool:
         """Work through all events of one cluster time. Whether there was anything but fences."""
-        if self.came_along:
-            self._come_to(moment.time.time)
+        if positions.end_of(moment.time) <= self._ledger.start:
+            # The token may lie before the checkpoint's position.
+            self._check_time(moment)
+            return False
+        if self.came_along and moment.time.time > self._second:
+            self._second = moment.time.time
+            self._agenda.come_to(self._second, self._reached)
         contacts: list[Document] = []
         defined = False
         for event in moment.events:
@@ -185,86 +215,34 @@ class Run:
                     contacts.append(event)
                 case collection if collection == DEFINITIONS:
                     if event["operationType"] == "insert" and self.came_along:
-                        await self._define(event)
+                        await self._agenda.define(event["fullDocument"], self._places(event))
+                        defined = True
+                case collection if collection == REQUESTS:
+                    if (asked := read_request(event)) is not None:
+                        await self._take_request(event, *asked)
                         defined = True
                 case collection if collection == FENCES:
                     if (mark := read_mark(event)) is not None:
-                        await self._pass_fence(event, *mark, fences)
+                        await self._pass_fence(*mark, fences)
         if contacts and self.came_along:
             await self._change(moment, contacts)
         self._position = positions.end_of(moment.time)
         return defined or bool(contacts)
 
-    async def _pass_fence(self, event: Document, writer: str, number: int, fences: dict[str, int]) -> None:
+    async def _pass_fence(self, writer: str, number: int, fences: dict[str, int]) -> None:
         if writer != self._fences.writer:
             fences[writer] = number
             return
         await self._placements.saw(number)
-        if not self.came_along and self._baseline_fence is not None and number >= self._baseline_fence:
-            await self._count_afresh(event)
 
-    def _come_to(self, second: int) -> None:
-        """Before any event of a second: whoever moving rules move by its coming is looked for."""
-        if second <= self._second:
-            return
-        self._second = second
-        due = self._turns.due(instant(second))
-        now = int(time.time()) if due else second
-        until = now if now - second > CATCHING_UP_SECONDS else second
-        for key, turn in due:
-            criterion = self._catalogues[key.account].criterion(key.audience)
-            turned = int(turn.timestamp())
-            self._placements.put(
-                self._tasks,
-                Passing(
-                    account=key.account,
-                    audience=key.audience,
-                    position=positions.of_turn(turned),
-                    restart_from=self._reached,
-                    criterion=criterion,
-                    since=turned - 1,
-                    until=until,
-                ),
-            )
-            self._turns.put(key, criterion, instant(until))
+    def _check_time(self, moment: Moment) -> None:
+        """What this run has written itself comes after the checkpoint, unless that is of another time."""
+        if any(event["documentKey"]["_id"] == self._fences.writer for event in moment.events):
+            raise HistoryLost("the checkpoint is of a time to which the database has not come")
 
-    async def _define(self, event: Document) -> None:
-        for definition in read_definitions([event["fullDocument"]]):
-            account = definition.account
-            catalogue = self._catalogues.setdefault(account, Catalogue(account))
-            for effect in catalogue.apply(definition):
-                await self._effect(effect, self._place(account, event))
-            if catalogue.revision != self._revisions.get(account):
-                self._revisions = {**self._revisions, account: catalogue.revision}
-
-    async def _effect(self, effect: Effect, place: Place) -> None:
-        match effect:
-            case Opened(audience, criterion):
-                self._open(place, audience, criterion, EntryKind.OPENED)
-            case Redefined(segment=segment, after=criterion):
-                self._turns.put(Key(place.account, segment.id), criterion, place.instant)
-                found = redefinition(place, effect, self._placements.last(segment.id))
-                if found is not None:
-                    self._placements.put(self._tasks, found)
-            case Broke(segment=segment):
-                self._turns.drop(Key(place.account, segment.id))
-                self._placements.put(self._tasks, freezing(place, effect))
-            case Ended(audience):
-                self._turns.drop(Key(place.account, audience.id))
-                await self._end(place, audience.id)
-
-    def _open(self, place: Place, audience: Audience, criterion: Criterion, kind: EntryKind) -> None:
-        self._turns.put(Key(place.account, audience.id), criterion, place.instant)
-        because = self._baseline_because if kind is EntryKind.RESET else None
-        self._placements.put(self._tasks, opening(place, audience, criterion, kind, because))
-
-    async def _end(self, place: Place, audience: ObjectId) -> None:
-        ended = Occurrence(position=place.position, kind=EntryKind.ENDED, at=place.at)
-        await self._happen(place.account, audience, ended)
-
-    def _place(self, account: str, event: Document) -> Place:
-        return Place(
-            account=account,
+    def _places(self, event: Document) -> Places:
+        return partial(
+            Place,
             position=positions.of_definition(event["clusterTime"]),
             at=moment_of(event),
             restart_from=self._reached,
@@ -272,8 +250,11 @@ class Run:
 
     async def _change(self, moment: Moment, events: list[Document]) -> None:
         now = instant(self._second)
-        for transition in transitions(events):
-            catalogue = self._catalogues.get(transition.account)
+        changes, unclear = transitions(events)
+        for each in unclear:
+            await self._lose_sight(each, positions.of_change(moment.time, each.contact))
+        for transition in changes:
+            catalogue = self._in_force.catalogues.get(transition.account)
             if catalogue is None:
                 continue
             self._placements.touch(transition, moment.time)
@@ -294,101 +275,146 @@ class Run:
 
     async def _happen(self, account: str, audience: ObjectId, happened: Occurrence) -> None:
         """Tell it, or keep it back behind what is still being placed."""
-        if not self._placements.hold(audience, happened):
+        if not self._is_unclear(account, audience, happened) and not self._placements.hold(
+            audience, happened
+        ):
             await self._tell_of(account, audience, happened)
 
     async def _tell_of(self, account: str, audience: ObjectId, happened: Occurrence) -> None:
-        size = await self._size(account, audience) + _STEP.get(happened.kind, 0)
-        self._sizes[audience] = size
-        self._entries.append(
-            LogEntry(
-                account=account,
-                audience=audience,
-                position=happened.position,
-                kind=happened.kind,
-                at=happened.at,
-                size=size,
-                reason=happened.reason,
-                contact=happened.contact,
-                version=happened.version,
-                because=happened.because,
-            )
-        )
-        if happened.kind is EntryKind.ENDED:
-            del self._sizes[audience]
-        if len(self._entries) >= MOST_TOLD_AT_ONCE:
+        await self._ledger.add(account, audience, happened)
+        if len(self._ledger) >= MOST_TOLD_AT_ONCE:
             await self._tell_so_far()
 
-    async def _size(self, account: str, audience: ObjectId) -> int:
-        size = self._sizes.get(audience)
-        if size is None:
-            newest = await self._store.log.of(account).newest(audience, upto=self._start)
-            if newest is None:
-                raise HistoryLost(f"the log holds no opening of audience {audience}")
-            size = newest.size
-        return size
+    # ---- where the stream cannot tell ------------------------------------------------------------------------------
+
+    async def _ask_to_begin(
+        self, token: Mapping[str, Any], lost: str | None, known: Checkpoint | None
+    ) -> None:
+        """Ask for a place in the stream to begin at, behind `token` and whatever the log holds."""
+        self._written_before = await self._store.log.newest_of_all(upto=positions.LATEST)
+        self._reached = Checkpoint(token=token, position=positions.BEGINNING, revisions={})
+        believed = None if known is None else Believed(position=known.position, revisions=known.revisions)
+        because = lost or "it was not known up to where the engine had worked"
+        log.info(
+            "run.begins_afresh", because=because, believed=None if believed is None else believed.position
+        )
+        self._asked_to_begin = await self._store.requests.put(BeginAfresh(because=because, believed=believed))
+
+    async def _take_request(self, event: Document, identifier: ObjectId, request: Request) -> None:
+        begins = not self.came_along and identifier == self._asked_to_begin
+        if begins:
+            await self._stand_at(event["clusterTime"])
+        if not (begins or self.came_along):
+            return
+        places = self._places(event)
+        for key, contacts in self._quarantine.release().items():
+            self._agenda.reconcile(key, places(account=key.account), suspects=contacts)
+        match request:
+            case BeginAfresh(because=because, believed=believed):
+                # To whoever has followed the stream up to here nothing is lost.
+                if self._ledger.start == _before_request(event["clusterTime"]):
+                    await self._begin_afresh(places, because, believed)
+            case Reconcile(account=account, audience=audience):
+                self._agenda.reconcile(Key(account, audience), places(account=account))
+            case CountAfresh(account=account, audience=audience, because=because):
+                self._agenda.count_afresh(Key(account, audience), places(account=account), because)
+            case ComeHere():
+                pass
+        if begins:
+            await self._begin()
+
+    async def _stand_at(self, time: Timestamp) -> None:
+        """Begin here, with the definitions as they are. Another run that ends before the next checkpoint begins here, too."""
+        assert self._reached is not None
+        self._second = time.time
+        start = self._ledger.start = self._position = _before_request(time)
+        await self._in_force.load(self._store, None)
+        await self._store.prepare_attributes(self._in_force.paths_read())
+        self._reached = replace(self._reached, position=start, revisions=self._in_force.revisions)
+        if not await self._writer.save(self._reached, back=True) or not await self._leads():
+            # Another engine may go on from an older checkpoint, and what is withdrawn here may be its word.
+            raise LeaseLost("another process has taken it")
+        for audience, newest in self._written_before.items():
+            if newest.position > start:
+                # Of a time to which the database has not come.
+                ahead = positions.right_behind(Position(newest.position))
+                await self._store.log.of(newest.account).withdraw(audience, after=start, before=ahead)
+        self._teller.begin_afresh()
+
+    async def _leads(self) -> bool:
+        """Whether no other engine has begun until now, so that each that does begins where this one has saved."""
+        lease = await self._store.leases.load()
+        return lease is not None and lease.term == self._term
+
+    async def _begin_afresh(self, places: Places, because: str, believed: Believed | None) -> None:
+        """Hold every audience's log against its query, and end what was deleted in the part of the stream that is lost."""
+        known = await self._store.log.newest_of_all(upto=self._ledger.start)
+        if believed is not None and believed.position >= self._ledger.start:
+            # Of a time to which the database has not come.
+            believed = None
+        await self._agenda.begin_afresh(places, because, believed, known.keys())
+        for identifier, newest in known.items():
+            gone = self._in_force.find(Key(newest.account, identifier)) is None
+            if gone and newest.kind is not EntryKind.ENDED:
+                self._ledger.put(identifier, tally_of(newest))
+                await self._agenda.end(places(account=newest.account), identifier)
+
+    async def _lose_sight(self, unclear: Unclear, position: Position) -> None:
+        """What this contact does is not told any more until it has been looked at."""
+        if not self._quarantine:
+            # Somebody may have switched the images off.
+            await self._store.prepare()
+            await self._store.requests.put(ComeHere())
+        elif len(self._quarantine) >= MOST_CONTACTS:
+            raise HistoryLost(f"more than {MOST_CONTACTS:,} contacts were changed without pre-images")
+        concerned = self._in_force.concerned_by(unclear.paths)
+        self._quarantine.add(unclear.contact, concerned, position, self._reached)
+
+    def _is_unclear(self, account: str, audience: ObjectId, happened: Occurrence) -> bool:
+        """Whether what this came to is found out at a request behind it."""
+        return self._quarantine.holds(Key(account, audience), happened) or self._placements.settles(
+            audience, happened
+        )
 
     # ---- what must be placed ---------------------------------------------------------------------------------------
-
-    async def _count_afresh(self, event: Document) -> None:
-        """Take the definitions as they are and open every audience here; those that the log knows are told of a reset.
-
-        A segment that broke in the part of the stream that is lost, so that its members may not all have been marked, opens by the
-        rule that it had, and is frozen here.
-        """
-        broke = await self._load_definitions(None)
-        known = await self._store.log.newest_of_all()
-        self._second = event["clusterTime"].time
-        self._position = positions.of_definition(event["clusterTime"])
-        present = set()
-        for account, catalogue in self._catalogues.items():
-            place = self._place(account, event)
-            for audience in catalogue.audiences():
-                present.add(audience.id)
-                kind = EntryKind.RESET if audience.id in known else EntryKind.OPENED
-                breaking = broke.get(audience.id)
-                if breaking is None or self._is_done(account, audience, known=audience.id in known):
-                    self._open(place, audience, catalogue.criterion(audience.id), kind)
-                else:
-                    self._open(place, audience, breaking.before, kind)
-                    await self._effect(breaking, place)
-        for identifier, newest in known.items():
-            if identifier not in present and newest.kind is not EntryKind.ENDED:
-                # Deleted in the part of the stream that is lost.
-                self._sizes[identifier] = newest.size
-                await self._end(self._place(newest.account, event), identifier)
-        await self._begin()
-
-    def _is_done(self, account: str, audience: Audience, *, known: bool) -> bool:
-        """Whether an audience that broke at some time has been mended, or frozen by a run that came to its end with that."""
-        if not isinstance(audience, Segment) or audience.broken is None:
-            return True
-        return known and (
-            self._saved is None or self._saved.revisions.get(account, 0) >= audience.broken.revision
-        )
 
     async def _finish_placements(self) -> None:
         """Tell of what has been placed, each audience's in its order."""
         for placement, occurrences in self._placements.finish(self._second):
             match placement:
                 case Reading(was=None):
-                    self._sizes[placement.audience] = placement.size()
-                case Passing(ended=False, until=until, criterion=criterion):
-                    self._turns.put(Key(placement.account, placement.audience), criterion, instant(until))
+                    self._ledger.put(placement.audience, placement.tally())
+                case Reconciling():
+                    self._ledger.put(placement.audience, placement.before)
+                case Passing(ended=False):
+                    self._agenda.passed(placement)
                 case _:
                     pass
             for occurrence in occurrences:
-                await self._tell_of(placement.account, placement.audience, occurrence)
+                if not self._is_unclear(placement.account, placement.audience, occurrence):
+                    await self._tell_of(placement.account, placement.audience, occurrence)
 
     # ---- handing on ------------------------------------------------------------------------------------------------
 
     async def _tell_so_far(self) -> None:
         """Tell a part of what a batch brings where that is much, as of an edit that moves many. No position is reached by it."""
-        entries, self._entries = tuple(self._entries), []
-        self._teller.hold(self._placements.held())
+        entries = self._ledger.take()
+        self._teller.hold(self._held())
         await self._teller.tell(entries)
         await self._writer.put(Output(number=self._teller.number, entries=entries, checkpoint=None))
 
     def _settle(self) -> None:
         """What has been found up to here is complete and may be told."""
-        self._teller.settle(self._position, self._placements.held())
+        self._teller.settle(self._position, self._held())
+
+    def _held(self) -> Mapping[ObjectId, Position]:
+        """Up to where everything of each audience has been told of which not everything has."""
+        held = dict(self._placements.held())
+        for audience, position in self._quarantine.held().items():
+            held[audience] = min(position, held.get(audience, position))
+        return held
+
+
+def _before_request(time: Timestamp) -> Position:
+    """Where a run stands that begins at a request of this time."""
+    return positions.just_before(positions.of_definition(time))

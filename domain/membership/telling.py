@@ -36,6 +36,12 @@ class Teller:
         self._held: Mapping[ObjectId, Position] = {}
         self._at = 0.0
         self._telling = asyncio.Lock()
+        self._wrote_more = asyncio.Condition()
+        self._afresh = False
+
+    def begin_afresh(self) -> None:
+        """What earlier runs have told binds this one no more: the database may have come to another past."""
+        self._afresh = True
 
     def settle(self, position: Position, held: Mapping[ObjectId, Position]) -> None:
         """Everything up to `position` is among what is told from here on, but for the audiences that are held."""
@@ -56,6 +62,14 @@ class Teller:
         self._logged = number
         if self._said_logged < self._number_with_entries <= number:
             await self.tell()
+        async with self._wrote_more:
+            self._wrote_more.notify_all()
+
+    async def until_logged(self) -> None:
+        """Return once the log holds what was told before this call."""
+        number = self._number_with_entries
+        async with self._wrote_more:
+            await self._wrote_more.wait_for(lambda: self._logged >= number)
 
     async def tell(self, entries: tuple[LogEntry, ...] = (), fences: Mapping[str, int] | None = None) -> None:
         """Publish, in the order of numbers. What is told need not be written yet: working it through again tells the same."""
@@ -78,5 +92,6 @@ class Teller:
                     entries=entries,
                     fences=fences or {},
                     held=self._held,
+                    afresh=self._afresh,
                 )
             )

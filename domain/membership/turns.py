@@ -1,7 +1,7 @@
 """Turns: when each moving audience's rule says something else next.
 
 Pure. Owns the schedule. Cost: logarithmic in the number of moving audiences for each turn, nothing for a second in which
-none is due. Held by `tests/domain/membership/test_turns.py`.
+none is due. Held by `tests/domain/membership/test_time.py`.
 """
 
 from __future__ import annotations

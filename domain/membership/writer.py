@@ -13,6 +13,8 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from domain.membership import position as positions
+from domain.membership.position import Position
 from domain.store.checkpoint import Checkpoint, Checkpoints
 from domain.store.log import LogEntry, MembershipLog
 
@@ -32,6 +34,26 @@ class Output:
     checkpoint: Checkpoint | None
 
 
+@dataclass(slots=True)
+class Written:
+    """What the database has acknowledged, as this process remembers it: a database that does not hold it was put back."""
+
+    term: int = 0
+    checkpoint: Position = positions.BEGINNING
+    """Where the last checkpoint lies that was saved, in that term."""
+    entry: LogEntry | None = None
+    """One of the last entries."""
+
+    async def is_gone_from(self, known: Checkpoint, log: MembershipLog) -> bool:
+        """Whether the database no longer holds what it has acknowledged. A later term may have saved an earlier checkpoint."""
+        if known.term <= self.term and known.position < self.checkpoint:
+            return True
+        if self.entry is None:
+            return False
+        newest = await log.of(self.entry.account).newest(self.entry.audience, upto=positions.LATEST)
+        return newest is None or newest.position < self.entry.position
+
+
 class LogWriter:
     """Writes outputs in their order. `on_written` is told the number of the last that is in the log."""
 
@@ -40,6 +62,7 @@ class LogWriter:
         log: MembershipLog,
         checkpoints: Checkpoints,
         on_written: Callable[[int], Awaitable[None]],
+        written: Written,
         *,
         term: int,
     ) -> None:
@@ -50,6 +73,7 @@ class LogWriter:
         self._queue: asyncio.Queue[Output | None] = asyncio.Queue(MAX_WAITING_BATCHES)
         self._unsaved: Checkpoint | None = None
         self._saved_at = 0.0
+        self._written = written
 
     async def put(self, output: Output) -> None:
         """Hand over an output; waits while too many are waiting."""
@@ -67,18 +91,30 @@ class LogWriter:
             entries = [entry for output in outputs for entry in output.entries]
             if entries:
                 await self._log.write(entries)
+                self._written.entry = entries[-1]
             if outputs:
                 await self._on_written(outputs[-1].number)
             for output in outputs:
                 self._unsaved = output.checkpoint or self._unsaved
-            await self._save(now=not open_)
+            if self._unsaved is not None and (not open_ or self._save_in() <= 0):
+                await self.save(self._unsaved)
+
+    def _save_in(self) -> float:
+        """Seconds until a checkpoint is to be saved."""
+        return self._saved_at + CHECKPOINT_EVERY_SECONDS - time.monotonic()
 
     async def _take(self) -> tuple[list[Output], bool]:
-        """At least one output, and what else is waiting; whether more may come."""
+        """What is waiting, at least one output unless a checkpoint is to be saved first; whether more may come."""
         outputs: list[Output] = []
         count = 0
         while count < MAX_ENTRIES_AT_ONCE and (not outputs or not self._queue.empty()):
-            output = await self._queue.get()
+            patience = None if self._unsaved is None or outputs else max(0.0, self._save_in())
+            try:
+                # `wait_for` would swallow what ends this run, where that comes together with an output.
+                async with asyncio.timeout(patience):
+                    output = await self._queue.get()
+            except TimeoutError:
+                return outputs, True
             if output is None:
                 return outputs, False
             if not outputs:
@@ -87,9 +123,11 @@ class LogWriter:
             count += len(output.entries)
         return outputs, True
 
-    async def _save(self, *, now: bool) -> None:
-        elapsed = time.monotonic() - self._saved_at
-        if self._unsaved is not None and (now or elapsed >= CHECKPOINT_EVERY_SECONDS):
-            await self._checkpoints.save(self._unsaved, term=self._term)
-            self._unsaved = None
-            self._saved_at = time.monotonic()
+    async def save(self, checkpoint: Checkpoint, *, back: bool = False) -> bool:
+        """Save a checkpoint at once: everything before it is in the log. Whether it stands: see `Checkpoints.save`."""
+        stands = await self._checkpoints.save(checkpoint, term=self._term, back=back)
+        self._unsaved = None
+        self._saved_at = time.monotonic()
+        if stands:
+            self._written.term, self._written.checkpoint = self._term, Position(checkpoint.position)
+        return stands

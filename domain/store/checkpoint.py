@@ -4,7 +4,8 @@ Owns one document. It is saved after the log entries that it vouches for, so tha
 through the same events twice, which writes the same entries, and never to leaving some out.
 
 A checkpoint never goes back, by the term of whoever saves it first (`domain.store.lease`) and then by its position. Within a
-term a save that lies before the stored position changes nothing. A later term's word stands even where it lies *before* what is
+term a save that lies before the stored position changes nothing, but for that of a run which begins afresh, because the stored
+one leads nowhere. A later term's word stands even where it lies *before* what is
 stored: it began at what was stored then, or counted everything afresh because that led nowhere, and in the second case the
 position it found may belong to a history that there is no more (a database put back to an earlier state). The worst that an
 earlier position leads to is that a part of the stream is worked through again. An earlier term's word, on the other hand,
@@ -15,12 +16,12 @@ worked through by its successor, too. Held by `tests/domain/store/test_indexes.p
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
-from domain.store.client import Database
+from domain.store.client import Database, Document
 from domain.store.indexes import CHECKPOINTS
 
 _ENGINE = "engine"
@@ -33,6 +34,8 @@ class Checkpoint:
     token: Mapping[str, Any]
     position: str
     revisions: Mapping[str, int]
+    term: int = field(default=0, compare=False)
+    """That of whoever has saved it; none of one that is still to be saved."""
 
 
 class Checkpoints:
@@ -49,18 +52,19 @@ class Checkpoints:
             token=document["token"],
             position=document["position"],
             revisions={item["account"]: item["revision"] for item in document["revisions"]},
+            term=document.get("term", 0),
         )
 
-    async def save(self, checkpoint: Checkpoint, *, term: int) -> None:
-        """Changes nothing where a later term has saved, or this one further on.
+    async def save(self, checkpoint: Checkpoint, *, term: int, back: bool = False) -> bool:
+        """Changes nothing where a later term has saved, or, unless it may go `back`, this one further on. Whether it stands.
 
         Cost: the document grows with the number of accounts, some 40 bytes each.
         """
         position = checkpoint.position
-        not_overtaken = {
-            "_id": _ENGINE,
-            "$nor": [{"term": {"$gt": term}}, {"term": term, "position": {"$gt": position}}],
-        }
+        overtaken: list[Document] = [{"term": {"$gt": term}}]
+        if not back:
+            overtaken.append({"term": term, "position": {"$gt": position}})
+        not_overtaken = {"_id": _ENGINE, "$nor": overtaken}
         document = {
             "term": term,
             "token": dict(checkpoint.token),
@@ -74,4 +78,5 @@ class Checkpoints:
             await self._collection.update_one(not_overtaken, {"$set": document}, upsert=True)
         except DuplicateKeyError:
             # It was overtaken: the filter found nothing, and the insert met what is stored.
-            return
+            return False
+        return True

@@ -27,6 +27,7 @@ CUTS = "cuts"
 LEASES = "leases"
 OUTCOMES = "outcomes"
 CONVERSIONS = "conversions"
+REQUESTS = "requests"
 
 COLLECTIONS = (
     CONTACTS,
@@ -39,9 +40,11 @@ COLLECTIONS = (
     CUTS,
     OUTCOMES,
     CONVERSIONS,
+    REQUESTS,
 )
 
 OUTCOME_LIFETIME_SECONDS = 24 * 3600
+REQUEST_LIFETIME_SECONDS = 7 * 24 * 3600
 MAX_CONTACT_INDEXES = 40
 
 
@@ -103,6 +106,12 @@ INDEXES = (
         options={"unique": True},
         serves="how far the conversion of each field has come; two processes cannot book one twice",
     ),
+    Index(
+        collection=REQUESTS,
+        keys=(("at", 1),),
+        options={"expireAfterSeconds": REQUEST_LIFETIME_SECONDS},
+        serves="forgetting what the engine was asked a week ago",
+    ),
 )
 
 ATTRIBUTE_WILDCARDS = (
@@ -145,6 +154,24 @@ def attribute_index(path: str) -> Index:
     )
 
 
+def expected(traits: ServerTraits) -> list[Index]:
+    """What must be there, whatever rules read."""
+    found = list(INDEXES)
+    if traits.wildcard_indexes:
+        found += ATTRIBUTE_WILDCARDS
+    if not traits.partial_indexes_serve_queries:
+        found.append(PLAIN_KEY)
+    return found
+
+
+def attribute_indexes(traits: ServerTraits, paths: Iterable[str]) -> list[Index]:
+    """What rules that read these paths of a contact need beside it, as far as there is room."""
+    served = _WILD if traits.wildcard_indexes else ()
+    known = [index.keys for index in INDEXES]
+    found = [attribute_index(path) for path in sorted(paths) if not path.startswith(served)]
+    return [index for index in found if index.keys not in known]
+
+
 async def prepare(database: Database, traits: ServerTraits) -> None:
     """Make the collections (contacts with pre-images) and the indexes that are not there yet."""
     existing = set(await database.list_collection_names())
@@ -162,11 +189,7 @@ async def prepare(database: Database, traits: ServerTraits) -> None:
             # Another process of the same start made it in between.
             if options:
                 await database.command("collMod", name, **options)
-    await _create(database, INDEXES)
-    if traits.wildcard_indexes:
-        await _create(database, ATTRIBUTE_WILDCARDS)
-    if not traits.partial_indexes_serve_queries:
-        await _create(database, (PLAIN_KEY,))
+    await _create(database, expected(traits))
 
 
 async def prepare_attributes(database: Database, traits: ServerTraits, paths: Iterable[str]) -> None:
@@ -176,9 +199,7 @@ async def prepare_attributes(database: Database, traits: ServerTraits, paths: It
     fallback stops at `MAX_CONTACT_INDEXES`, and rules over later fields scan the account's contacts.
     """
     present = [index["key"] for index in (await database[CONTACTS].index_information()).values()]
-    served = _WILD if traits.wildcard_indexes else ()
-    wanted = [attribute_index(path) for path in paths if not path.startswith(served)]
-    wanted = [index for index in wanted if list(index.keys) not in present]
+    wanted = [index for index in attribute_indexes(traits, paths) if list(index.keys) not in present]
     await _create(database, wanted[: max(0, MAX_CONTACT_INDEXES - len(present))])
 
 

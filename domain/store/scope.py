@@ -110,6 +110,13 @@ class Scoped:
             async for document in cursor:
                 yield document
 
+    async def aggregate(self, query: Query, stages: Sequence[Document]) -> AsyncIterator[Document]:
+        """What the stages make of the documents that match, one by one from a database cursor."""
+        pipeline = [{"$match": self.scoped(query)}, *stages]
+        async with await self._collection.aggregate(pipeline, batchSize=1000, allowDiskUse=True) as cursor:
+            async for document in cursor:
+                yield document
+
     async def find_one(self, query: Query, *, sort: Sort | None = None) -> Document | None:
         return await self._collection.find_one(self.scoped(query), sort=sort)
 

@@ -25,6 +25,8 @@ class ServerTraits:
     """Where not, a partial index still keeps what it promises, and a plain one beside it serves the look-ups."""
     seeks: bool
     """Whether a limit on a sorted query spares reading the rest of what an index finds. Where not, it is looked for in parts."""
+    splits_large_events: bool
+    """Whether a change stream tells an event of more than 16 MB in fragments. Where not, it is a lost history."""
     longest_in: int
     """How many values one `$in` holds without its cost growing faster than their number."""
     shares_cluster_time_outside_transactions: bool
@@ -32,6 +34,27 @@ class ServerTraits:
 
     Where not, such an event is complete by itself and need not wait for its successor.
     """
+
+    def lacks(self) -> list[str]:
+        """What the server cannot do that MongoDB as documented can, and what is done instead, in plain words."""
+        found = []
+        if not self.wildcard_indexes:
+            found.append(
+                "It has no compound wildcard indexes: each field gets an index when a rule first reads it, as far as there is room."
+            )
+        if not self.partial_indexes_serve_queries:
+            found.append(
+                "It answers no query from a partial index: contacts' keys have a plain index beside it."
+            )
+        if not self.seeks:
+            found.append(
+                "It reads all of what a sorted query finds, whatever the limit: history is read in parts."
+            )
+        if not self.splits_large_events:
+            found.append(
+                "It does not split large events: a change that it cannot tell is answered by reconciling."
+            )
+        return found
 
 
 async def inspect(database: Database) -> ServerTraits:
@@ -49,6 +72,7 @@ def read_traits(info: Mapping[str, Any]) -> ServerTraits:
             wildcard_indexes=False,
             partial_indexes_serve_queries=False,
             seeks=False,
+            splits_large_events=False,
             longest_in=100,
             shares_cluster_time_outside_transactions=False,
         )
@@ -59,6 +83,7 @@ def read_traits(info: Mapping[str, Any]) -> ServerTraits:
         wildcard_indexes=major >= 7,
         partial_indexes_serve_queries=True,
         seeks=True,
+        splits_large_events=major >= 7,
         longest_in=10_000,
         shares_cluster_time_outside_transactions=True,
     )

@@ -18,8 +18,10 @@ from domain.store.lease import Leases
 from domain.store.log import MembershipLog
 from domain.store.mailbox import Mailbox
 from domain.store.past import Past
+from domain.store.requests import Requests
 from domain.store.scope import Scoped
 from domain.store.server import ServerTraits, inspect
+from domain.store.soundness import Soundness
 
 
 class Store:
@@ -33,6 +35,8 @@ class Store:
         self.checkpoints = Checkpoints(database)
         self.leases = Leases(database)
         self.mailbox = Mailbox(database)
+        self.requests = Requests(database)
+        self.soundness = Soundness(database, traits)
 
     def contacts(self, account: str) -> Scoped:
         return Scoped(self._database[indexes.CONTACTS], account, longest_in=self.traits.longest_in)
@@ -59,6 +63,11 @@ class Store:
         """The fences of a new writer."""
         return Fences(self._database)
 
+    async def prepare(self) -> None:
+        """Make what is not there of collections and indexes, as after somebody has dropped it. See `indexes.prepare`."""
+        self._prepared.clear()
+        await indexes.prepare(self._database, self.traits)
+
     async def prepare_attributes(self, paths: Iterable[str]) -> None:
         """Make what a rule that reads these paths of a contact needs. See `indexes.prepare_attributes`."""
         if new := set(paths) - self._prepared:
@@ -84,6 +93,11 @@ class Store:
 
 async def open_store(database: Database) -> Store:
     """Inspect the server and make collections and indexes. Raises `pymongo.errors.PyMongoError` where it cannot."""
-    traits = await inspect(database)
-    await indexes.prepare(database, traits)
-    return Store(database, traits)
+    store = await look_at(database)
+    await store.prepare()
+    return store
+
+
+async def look_at(database: Database) -> Store:
+    """Inspect the server, and make nothing: for whoever wants to see what is there. Raises as `open_store` does."""
+    return Store(database, await inspect(database))

@@ -1,4 +1,4 @@
-"""The one change stream: contacts, definitions and fences of the whole database, in the order of everything.
+"""The one change stream: contacts, definitions, requests and fences of the whole database, in the order of everything.
 
 Owns the cutting of the stream into batches of complete *moments*. A moment is all events of one cluster time; a
 transaction's events share one. A batch ends where nothing more is waiting, so that an event is handed on at once, and
@@ -21,11 +21,12 @@ from pymongo.asynchronous.change_stream import AsyncChangeStream
 from pymongo.errors import OperationFailure
 
 from domain.store.client import Database, Document
-from domain.store.indexes import CONTACTS, DEFINITIONS, FENCES
+from domain.store.indexes import CONTACTS, DEFINITIONS, FENCES, REQUESTS
 from domain.store.server import ServerTraits
 
-HISTORY_LOST = frozenset({280, 286})
-"""ChangeStreamFatalError and ChangeStreamHistoryLost: the token is dead and must not be tried again."""
+HISTORY_LOST = frozenset({280, 286, 10334})
+"""ChangeStreamFatalError and ChangeStreamHistoryLost: the token is dead and must not be tried again. BSONObjectTooLarge: a part
+of an event by itself is more than a document may be, and the event stands in the way of all that follow."""
 
 UNREADABLE_TOKEN = frozenset({9, 260, 40647, 40649})
 """FailedToParse, InvalidResumeToken and the resume token's own codes: the token is of another server or another history."""
@@ -64,17 +65,19 @@ async def follow(
 
     Raises `HistoryLost` where the server no longer has what follows the token, or the stream was invalidated.
     """
-    pipeline = [
+    pipeline: list[Document] = [
         {
             "$match": {
                 "$or": [
-                    {"ns.coll": {"$in": [CONTACTS, DEFINITIONS, FENCES]}},
+                    {"ns.coll": {"$in": [CONTACTS, DEFINITIONS, FENCES, REQUESTS]}},
                     # These name no collection; the loss of any other is nobody's concern.
                     {"operationType": {"$in": ["dropDatabase", "invalidate"]}},
                 ]
             }
         }
     ]
+    if traits.splits_large_events:
+        pipeline.append({"$changeStreamSplitLargeEvent": {}})
     with history_lost(token):
         stream = await database.watch(
             pipeline,
@@ -97,7 +100,7 @@ def history_lost(token: Mapping[str, Any] | None) -> Iterator[None]:
         yield
     except OperationFailure as error:
         if error.code in HISTORY_LOST or (token is not None and error.code in UNREADABLE_TOKEN):
-            raise HistoryLost(str(error)) from error
+            raise HistoryLost((error.details or {}).get("errmsg") or str(error)) from error
         raise
     except StopAsyncIteration as error:
         raise HistoryLost("the server closed the stream") from error
@@ -108,6 +111,7 @@ async def _batches(
 ) -> AsyncGenerator[StreamBatch, None]:
     complete: list[Moment] = []
     current: Moment | None = None
+    fragments = Fragments()
     token: Mapping[str, Any] | None = stream.resume_token
     count = 0
     following = asyncio.ensure_future(stream.try_next())
@@ -123,8 +127,8 @@ async def _batches(
             if complete and current is None and token is not None and not waiting:
                 yield StreamBatch(complete, token)
                 complete, count = [], 0
-            event = await following
-            if event is None:
+            told = await following
+            if told is None and not fragments.waiting:
                 if current is not None:
                     complete.append(current)
                     current = None
@@ -132,7 +136,7 @@ async def _batches(
                 if token is not None:
                     yield StreamBatch(complete, token)
                     complete, count = [], 0
-            else:
+            elif told is not None and (event := fragments.join(told)) is not None:
                 if event["operationType"] in ENDING:
                     raise HistoryLost(f"the stream was ended by {event['operationType']}")
                 time: Timestamp = event["clusterTime"]
@@ -163,3 +167,26 @@ def _is_complete(moment: Moment, token: Mapping[str, Any] | None, traits: Server
     if "txnNumber" in last:
         return False
     return last["operationType"] == "update" or not traits.shares_cluster_time_outside_transactions
+
+
+class Fragments:
+    """Puts together again what the server has split because it is more than one message may be."""
+
+    def __init__(self) -> None:
+        self._so_far: Document = {}
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the rest of an event has yet to come."""
+        return bool(self._so_far)
+
+    def join(self, event: Document) -> Document | None:
+        """The event; None until its last fragment has come. Each fragment holds other parts of it, the last one the token."""
+        split = event.pop("splitEvent", None)
+        if split is None:
+            return event
+        self._so_far |= event
+        if split["fragment"] < split["of"]:
+            return None
+        event, self._so_far = self._so_far, {}
+        return event

@@ -175,11 +175,12 @@ class PausedStore(Store):
             await found.renewing.wait()
             return await renew(term)
 
-        async def saved(checkpoint: Checkpoint, *, term: int) -> None:
-            await save(checkpoint, term=term)
+        async def saved(checkpoint: Checkpoint, *, term: int, back: bool = False) -> bool:
+            stands = await save(checkpoint, term=term, back=back)
             stored = await found._database["checkpoints"].find_one({})
             assert stored is not None
             found.saved.append((checkpoint.position, stored["term"]))
+            return stands
 
         found.leases.renew = renewed  # type: ignore[method-assign]
         found.checkpoints.save = saved  # type: ignore[method-assign]

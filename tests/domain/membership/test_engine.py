@@ -348,31 +348,6 @@ async def test_a_lost_history_counts_every_audience_afresh_and_tells_its_watcher
     await watcher.stop()
 
 
-async def test_a_history_lost_while_serving_is_answered_once_and_everything_goes_on(
-    world: World, watched: Callable[[ObjectId], Watched]
-) -> None:
-    """A contact written before pre-images were on, or one whose pre-image retention took."""
-    contacts = world.database["contacts"]
-    async with world.engine():
-        segment = await world.segment("Customers", CUSTOMERS)
-        watcher = watched(segment)
-        await watcher.until(1)
-        contact = await world.contact(role="customer")
-        await watcher.until(2)
-        await world.database.command("collMod", "contacts", changeStreamPreAndPostImages={"enabled": False})
-        await contacts.update_one({"_id": contact}, {"$set": {"normal.role": "staff"}})
-        await world.database.command("collMod", "contacts", changeStreamPreAndPostImages={"enabled": True})
-        reset = (await watcher.until(3))[2]
-        assert isinstance(reset, Reset)
-        assert reset.size == 0
-        assert await world.size(segment) == 0
-        await world.contact(role="customer")
-        joined = (await watcher.until(4))[3]
-        assert isinstance(joined, LogEntry)
-        assert joined.size == 1
-    await watcher.stop()
-
-
 async def test_an_audience_deleted_while_history_was_lost_ends_all_the_same(
     world: World, watched: Callable[[ObjectId], Watched]
 ) -> None:

@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -286,3 +287,51 @@ def test_detaching_leaves_nothing_behind() -> None:
     hub.detach(attachment)
     hub.detach(attachment)
     assert hub.watchers == 0
+
+
+def reset(second: int, since: int | None = None) -> LogEntry:
+    return replace(
+        joined(second), kind=EntryKind.RESET, contact=None, since=None if since is None else end(since)
+    )
+
+
+def test_a_run_on_a_database_that_was_put_back_is_not_waited_for_until_it_has_come_as_far() -> None:
+    hub = Hub()
+    hub.receive(progress(1, upto=100, logged=1))
+    era = hub.era
+    hub.receive(replace(progress(1, upto=20, run="r2", logged=1), afresh=True))
+    assert hub.is_complete()
+    assert hub.furthest == end(20)
+    # Who was told of more than that was told of another past; who comes from now on was not.
+    assert [hub.is_of_another_past(end(second), era) for second in (19, 20, 21, 100)] == [
+        False,
+        False,
+        True,
+        True,
+    ]
+    hub.receive(replace(progress(2, upto=30, run="r2", logged=2), afresh=True))
+    assert hub.is_of_another_past(end(21), era)
+    assert not hub.is_of_another_past(end(30), hub.era)
+    # A lost message of the same run takes nothing back.
+    hub.receive(replace(progress(9, upto=40, run="r2", logged=9), afresh=True))
+    hub.receive(replace(progress(10, upto=41, run="r2", logged=10), afresh=True))
+    assert not hub.is_of_another_past(end(40), hub.era - 1)
+
+
+def test_what_was_read_of_the_log_is_of_another_edition_after_a_reset_and_in_another_era() -> None:
+    hub = Hub()
+    hub.receive(progress(1, joined(1)))
+    first = hub.edition(AUDIENCE)
+    hub.receive(progress(2, joined(2)))
+    assert hub.edition(AUDIENCE) == first
+    hub.receive(progress(3, reset(3, since=1)))
+    second = hub.edition(AUDIENCE)
+    assert second != first
+    assert hub.edition(OTHER) == first
+    assert hub.resets(AUDIENCE) == (reset(3, since=1),)
+    hub.receive(progress(4, reset(4)))
+    assert hub.edition(AUDIENCE) not in (first, second)
+    assert hub.resets(AUDIENCE) == (reset(4),)
+    hub.receive(progress(7))
+    assert hub.edition(AUDIENCE) not in (first, second)
+    assert hub.resets(AUDIENCE) == ()

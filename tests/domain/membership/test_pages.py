@@ -14,6 +14,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from domain.membership import pages as paging
 from domain.membership import position as positions
+from domain.membership.hub import Edition
 from domain.membership.pages import Pages, Shelf
 from domain.membership.position import BEGINNING, Position
 from domain.store.client import open_database
@@ -22,6 +23,7 @@ from domain.store.past import Cut
 from domain.store.store import Store, open_store
 
 AUDIENCE = ObjectId()
+FIRST = Edition(1, BEGINNING)
 
 
 def end(second: int) -> Position:
@@ -65,7 +67,7 @@ class Reader:
         """Everything behind a place, page by page, as a watcher reads it."""
         found: list[LogEntry] = []
         while after < upto:
-            page = await self.pages.page(AUDIENCE, after=after, upto=upto)
+            page = await self.pages.page(AUDIENCE, edition=FIRST, after=after, upto=upto)
             assert page.start <= after < page.upto
             found += page.behind(after)
             after = page.upto
@@ -101,13 +103,13 @@ async def test_all_who_resume_at_one_place_or_near_it_share_the_reads(reader: Re
 
 
 async def test_a_page_knows_the_newest_entry_at_every_place_in_it(reader: Reader) -> None:
-    page = await reader.pages.page(AUDIENCE, after=end(50), upto=end(100))
+    page = await reader.pages.page(AUDIENCE, edition=FIRST, after=end(50), upto=end(100))
     assert page.start == ENTRIES[45].position
     assert page.upto == ENTRIES[69].position
     for second in range(46, 71):
         assert page.newest(end(second)) == page.then(end(second)) == ENTRIES[second - 1]
         assert page.newest(Position(ENTRIES[second - 1].position)) == ENTRIES[second - 1]
-    first = await reader.pages.page(AUDIENCE, after=end(0), upto=end(100))
+    first = await reader.pages.page(AUDIENCE, edition=FIRST, after=end(0), upto=end(100))
     assert first.start == BEGINNING
     assert first.then(end(0)) is None
 
@@ -119,7 +121,7 @@ async def test_what_came_behind_a_page_that_reached_the_end_is_read_when_it_is_t
     await store.log.write([entry(101), entry(102)])
     assert await reader.missed(end(95), end(101)) == [*ENTRIES[95:], entry(101)]
     assert await reader.missed(end(101), end(102)) == [entry(102)]
-    page = await reader.pages.page(AUDIENCE, after=end(103), upto=end(103))
+    page = await reader.pages.page(AUDIENCE, edition=FIRST, after=end(103), upto=end(103))
     assert page.newest(end(103)) == entry(102)
 
 
@@ -133,7 +135,7 @@ async def test_whoever_asks_in_whatever_order_has_every_entry_once(
     async def one() -> None:
         upto = generator.randrange(1, 105)
         after = generator.randrange(upto + 1)
-        page = await reader.pages.page(AUDIENCE, after=end(after), upto=end(upto))
+        page = await reader.pages.page(AUDIENCE, edition=FIRST, after=end(after), upto=end(upto))
         newest = page.newest(end(after))
         assert (newest.size if newest else 0) == min(after, 100)
         found = await reader.missed(end(after), end(upto))
@@ -161,7 +163,7 @@ async def test_a_page_says_what_was_removed_of_it(store: Store, reader: Reader) 
     past, removed = store.past("a"), ENTRIES[49]
     await past.remember(AUDIENCE, Cut(position=removed.position, at=removed.at, size=removed.size))
     await past.remove(AUDIENCE, first=ENTRIES[0].position, last=removed.position)
-    page = await reader.pages.page(AUDIENCE, after=end(49), upto=end(100))
+    page = await reader.pages.page(AUDIENCE, edition=FIRST, after=end(49), upto=end(100))
     assert page.is_cut(end(49))
     assert not page.is_cut(Position(removed.position))
     # The size at the cut is known, though its entry is gone.
@@ -176,13 +178,25 @@ async def test_another_account_is_shown_nothing(store: Store, reader: Reader) ->
     stranger = Reader(store, "b", reader.shelf)
     assert await reader.missed(end(90), end(100)) == ENTRIES[90:]
     assert await stranger.missed(end(90), end(100)) == []
-    assert await reader.pages.last_reset(AUDIENCE, era=1) == entry(101, EntryKind.RESET)
-    assert await stranger.pages.last_reset(AUDIENCE, era=1) is None
+    assert await reader.pages.resets(AUDIENCE, edition=FIRST) == (entry(101, EntryKind.RESET),)
+    assert await stranger.pages.resets(AUDIENCE, edition=FIRST) == ()
 
 
-async def test_the_last_reset_is_looked_up_once_in_an_era(store: Store, reader: Reader) -> None:
+async def test_the_resets_are_looked_up_once_in_an_edition(store: Store, reader: Reader) -> None:
     await store.log.write([entry(second, EntryKind.RESET) for second in (105, 103)])
-    for era, reads in ((1, 1), (1, 1), (2, 2)):
-        found = await asyncio.gather(*(reader.pages.last_reset(AUDIENCE, era=era) for _ in range(10)))
-        assert found == [entry(105, EntryKind.RESET)] * 10
+    behind = Edition(1, Position(entry(105).position))
+    for edition, reads in ((FIRST, 1), (FIRST, 1), (behind, 2), (Edition(2, BEGINNING), 3)):
+        found = await asyncio.gather(*(reader.pages.resets(AUDIENCE, edition=edition) for _ in range(10)))
+        assert found == [(entry(105, EntryKind.RESET),)] * 10
         assert reader.reads == ["resets"] * reads
+
+
+async def test_what_was_withdrawn_from_the_log_is_shown_to_nobody_of_another_edition(
+    store: Store, reader: Reader
+) -> None:
+    assert await reader.missed(end(90), end(100)) == ENTRIES[90:]
+    await store.log.of("a").withdraw(AUDIENCE, after=end(95), before=end(100))
+    # Of the same edition nobody asks any more.
+    for edition in (Edition(1, end(100)), Edition(2, BEGINNING)):
+        page = await reader.pages.page(AUDIENCE, after=end(90), upto=end(100), edition=edition)
+        assert page.behind(end(90)) == ENTRIES[90:95]

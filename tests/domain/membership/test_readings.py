@@ -75,7 +75,7 @@ def test_a_size_counts_touched_contacts_as_they_were_at_the_position() -> None:
     touch(opening, IDS[2], {"score": 6})
     touch(opening, IDS[3], {"score": 9})  # left before it was read
     touch(opening, IDS[4], None)  # made meanwhile, and out again
-    assert opening.size() == 3
+    assert opening.tally().size == 3
 
 
 def test_only_the_first_touch_counts() -> None:
@@ -83,7 +83,7 @@ def test_only_the_first_touch_counts() -> None:
     opening.entered.append(IDS[0])
     touch(opening, IDS[0], {"score": 1})
     touch(opening, IDS[0], {"score": 7})
-    assert opening.size() == 0
+    assert opening.tally().size == 0
 
 
 def test_an_edit_moves_whom_the_two_rules_judge_differently_at_its_position() -> None:

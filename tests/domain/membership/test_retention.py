@@ -15,7 +15,7 @@ from domain.errors import FeedWasReset, NotFound
 from domain.membership import pages
 from domain.membership import retention as retentions
 from domain.membership.feed import Reset, Started
-from domain.membership.position import Position, right_before
+from domain.membership.position import Position, just_before
 from domain.membership.retention import Retention
 from domain.store.log import EntryKind, LogEntry
 from domain.store.past import Cut, Past
@@ -155,9 +155,9 @@ async def test_an_engine_that_begins_at_an_older_checkpoint_finds_the_size_it_go
 
 
 def places(entries: Sequence[LogEntry]) -> list[Position]:
-    """At each entry, and right before it; but not before the first."""
+    """At each entry, and between each two; but not before the first."""
     at = [Position(entry.position) for entry in entries]
-    return [place for position in at for place in (right_before(position), position)][1:]
+    return [place for position in at for place in (just_before(position), position)][1:]
 
 
 async def check_cursors(world: World, audience: ObjectId, before: Sequence[LogEntry], cut: Cut) -> None:

@@ -119,3 +119,21 @@ async def test_a_checkpoint_never_goes_back_by_term_and_then_by_position(
         await store.checkpoints.save(checkpoint, term=term)
     found = await store.checkpoints.load()
     assert found == Checkpoint(token={"_data": stands}, position=stands, revisions={account: int(stands)})
+
+
+async def test_a_run_that_begins_afresh_may_take_the_checkpoint_back_but_not_that_of_a_later_term(
+    database: AsyncDatabase[dict[str, Any]],
+) -> None:
+    store = await open_store(open_database(database.client, database.name))
+
+    async def save(position: str, *, term: int, back: bool) -> tuple[bool, str, int]:
+        checkpoint = Checkpoint(token={"_data": position}, position=position, revisions={})
+        stands = await store.checkpoints.save(checkpoint, term=term, back=back)
+        found = await store.checkpoints.load()
+        assert found is not None
+        return stands, found.position, found.term
+
+    assert await save("7", term=2, back=True) == (True, "7", 2)
+    assert await save("5", term=2, back=False) == (False, "7", 2)
+    assert await save("5", term=2, back=True) == (True, "5", 2)
+    assert await save("9", term=1, back=True) == (False, "5", 2)

@@ -1,18 +1,22 @@
 import asyncio
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from bson import Timestamp
 from pymongo.asynchronous.database import AsyncDatabase
 
 from domain.store import embedded
 from domain.store.client import connect, open_database
+from domain.store.server import read_traits
 from domain.store.store import Store, open_store
-from domain.store.stream import HistoryLost, Moment, StreamBatch
+from domain.store.stream import HistoryLost, Moment, StreamBatch, _batches
 
 DEADLINE = 20.0
+TRAITS = read_traits({"version": "8.0.0", "versionArray": [8, 0, 0, 0]})
 
 
 @pytest.fixture
@@ -126,3 +130,76 @@ async def test_dropping_the_contacts_is_a_lost_history(
         await database["contacts"].drop()
         with pytest.raises(HistoryLost):
             await moments(stream, 1_000)
+
+
+# One event of the stream, as a server tells it that would have to send more than a message may hold.
+FRAGMENTS: list[dict[str, Any]] = [
+    {
+        "_id": {"_data": "1"},
+        "splitEvent": {"fragment": 1, "of": 3},
+        "operationType": "update",
+        "ns": {"coll": "contacts"},
+    },
+    {"_id": {"_data": "2"}, "splitEvent": {"fragment": 2, "of": 3}, "fullDocumentBeforeChange": {"_id": 1}},
+    {
+        "_id": {"_data": "3"},
+        "splitEvent": {"fragment": 3, "of": 3},
+        "clusterTime": Timestamp(1, 2),
+        "txnNumber": 1,
+    },
+]
+WHOLE: list[dict[str, Any]] = [
+    {"_id": {"_data": "0"}, "operationType": "insert", "clusterTime": Timestamp(1, 1)},
+    {"_id": {"_data": "4"}, "operationType": "delete", "clusterTime": Timestamp(1, 3)},
+]
+
+
+class Told:
+    """What a server tells, by the driver's names; None is a moment in which nothing comes."""
+
+    def __init__(self, told: list[dict[str, Any] | None]) -> None:
+        self._told = told
+        self.resume_token: Any = {"_data": "start"}
+
+    async def try_next(self) -> dict[str, Any] | None:
+        await asyncio.sleep(0)
+        event = self._told.pop(0)
+        if event is not None:
+            self.resume_token = event["_id"]
+        return None if event is None else dict(event)
+
+
+async def test_the_fragments_of_a_large_event_are_one_event_and_no_place_to_go_on_from_lies_between() -> None:
+    first, second, third = FRAGMENTS
+    told = Told([WHOLE[0], first, None, second, None, third, WHOLE[1], None, None])
+    found: list[Moment] = []
+    tokens = []
+    async with aclosing(_batches(told, TRAITS)) as batches:  # type: ignore[arg-type]
+        while len(found) < 3:
+            batch = await anext(batches)
+            found += batch.moments
+            tokens.append(batch.token["_data"])
+    assert [moment.time.inc for moment in found] == [1, 2, 3]
+    (whole,) = found[1].events
+    assert {**whole, "splitEvent": third["splitEvent"]} == first | second | third
+    assert not {"1", "2"} & set(tokens)
+
+
+async def test_an_event_that_is_too_large_all_the_same_is_a_lost_history(tmp_path: Path) -> None:
+    server = (sys.executable, "-P", "-m", "secantus", "--enable-test-commands")
+    async with (
+        embedded.running(tmp_path, durable=False, server=server) as running,
+        connect(running.uri) as client,
+    ):
+        store = await open_store(open_database(client, "shoal"))
+        async with aclosing(store.follow(None)) as stream:
+            await anext(stream)
+            await client.admin.command(
+                {
+                    "configureFailPoint": "failCommand",
+                    "mode": {"times": 1},
+                    "data": {"failCommands": ["getMore"], "errorCode": 10334},
+                }
+            )
+            with pytest.raises(HistoryLost):
+                await moments(stream, 1)
