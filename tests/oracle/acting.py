@@ -38,6 +38,11 @@ KEPT = 4
 """The first segments are never deleted: the rules of others refer to them."""
 
 
+def _role(role: str) -> dict[str, str]:
+    """As Shoal would write it: as entered and as it is compared."""
+    return {"values.role": role, "normal.role": role}
+
+
 class Actor:
     """Draws and carries out one act after the other."""
 
@@ -133,7 +138,7 @@ class Actor:
         role = self.chance.choice(["customer", "staff"])
         await self._directly(
             lambda: self._contacts.update_many(
-                {"account": "default", "normal.score": scores}, {"$set": {"normal.role": role}}
+                {"account": "default", "normal.score": scores}, {"$set": _role(role)}
             )
         )
 
@@ -146,7 +151,7 @@ class Actor:
             async with self._mongo.start_session() as session, await session.start_transaction():
                 await self._contacts.bulk_write(
                     [
-                        UpdateOne({"account": "default", "key": key}, {"$set": {"normal.role": role}})
+                        UpdateOne({"account": "default", "key": key}, {"$set": _role(role)})
                         for role in roles
                         for key in contacts
                     ],

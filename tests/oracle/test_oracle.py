@@ -1,7 +1,7 @@
 """The whole, held against the database while parts of it are killed, cut and paused.
 
-After each quiet point, for every audience: replaying the log, replaying what each watcher was told, and the query agree. A
-failure names the seed, which draws the same acts and faults again.
+After each quiet point, for every audience: replaying the log, replaying what each watcher was told, and the query agree, and the
+doctor finds nothing. A failure names the seed, which draws the same acts and faults again.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import sys
 import time
 from collections import Counter
 from contextlib import AsyncExitStack, suppress
@@ -36,6 +37,8 @@ from tests.oracle.judging import KINDS, Disagreement, judge_log, judge_watcher
 
 QUIET_SECONDS = 60.0
 SETTLE_SECONDS = 20.0
+LEAST_ACTS = 20
+"""In a round, though everything that could answer may be gone for most of it."""
 
 
 def identifier_of(name: str) -> ObjectId:
@@ -71,6 +74,7 @@ class Oracle:
             await acting
             await self.faults.over()
             await self.judge()
+            await self._ask_the_doctor()
             if looking.done():
                 looking.result()
         finally:
@@ -81,7 +85,8 @@ class Oracle:
         await self.watch_all()
 
     async def _act(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
+        least = self.actor.acts + LEAST_ACTS
+        while not stop.is_set() or self.actor.acts < least:
             await self.actor.act()
             await asyncio.sleep(self.chance.uniform(0, 0.1))
 
@@ -113,6 +118,18 @@ class Oracle:
                             )
                         furthest = reached
                 await asyncio.sleep(0.03)
+
+    async def _ask_the_doctor(self) -> None:
+        """It looks at everything from outside, and must find nothing."""
+        doctor = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "api", "doctor", "--deep"),
+            env=os.environ | {"SHOAL_MONGODB_URI": self.here.uri, "SHOAL_DATABASE": DATABASE},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said, _ = await doctor.communicate()
+        if doctor.returncode != 0:
+            raise Disagreement(ObjectId(), f"the doctor says: {said.decode()}")
 
     async def judge(self) -> None:
         """Nobody acts: everything must come to agree. A disagreement that does not pass is one."""
