@@ -135,6 +135,10 @@ def normal_phone(text: str, settings: Settings) -> str:
     try:
         number = phonenumbers.parse(folded, settings.region)
         possible = phonenumbers.is_possible_number(number)
+        normal = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+        if number.italian_leading_zero:
+            # Some countries know no such zeros: what is read of them there is another number when it is read again.
+            possible = possible and phonenumbers.parse(normal) == number
     except phonenumbers.NumberParseException:
         possible = False
     if not possible:
@@ -142,7 +146,7 @@ def normal_phone(text: str, settings: Settings) -> str:
             f"{_shown(text)} is not a possible phone number. Without a leading “+” and country code it is read as one"
             f" of the region {settings.region}."
         )
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return normal
 
 
 @lru_cache(maxsize=1024)

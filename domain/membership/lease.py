@@ -2,8 +2,8 @@
 
 Owns the arithmetic of time. Every duration is measured by this process's own steady clock; nobody's wall clock is compared
 with anybody else's. Who waits counts from the *end* of the look that first showed a renewal; who holds counts from the
-*beginning* of the renewal, which lies before that; who holds stops after `HOLD_SECONDS`, who waits takes over after
-`DEAD_SECONDS`, which is more. So a holder that runs has stopped before the lease can be another's. One that does not run (a
+*beginning* of the renewal, which lies before that; who holds stops after `HOLD_SECONDS` and one more try, who waits takes over
+after `DEAD_SECONDS`, which is more. So a holder that runs has stopped before the lease can be another's. One that does not run (a
 stopped process, a frozen machine) cannot stop; when it goes on it may believe for a moment that it holds, and what it does then
 is fenced by its term.
 
@@ -36,6 +36,9 @@ HOLD_SECONDS = 3.0
 DEAD_SECONDS = 4.0
 """After which a lease that nobody has been seen to renew may be taken. What it is more than `HOLD_SECONDS` is for the holder
 to stop in, and for clocks that do not run equally fast."""
+LATE_SECONDS = 0.5
+"""For one more try of a holder that finds itself late, as after a long computation: a renewal names its term, so where it
+succeeds nobody has taken the lease. Together with `HOLD_SECONDS` it is less than `DEAD_SECONDS`."""
 LOOK_SECONDS = 0.5
 
 Clock = Callable[[], float]
@@ -150,14 +153,13 @@ class Candidate:
         while True:
             await asyncio.sleep(max(0.0, min(RENEW_SECONDS, holding.left())))
             left, sent_at = holding.left(), self._clock()
-            if left <= 0:
-                self._lose("it was not renewed in time")
+            late = left <= 0
             try:
-                async with asyncio.timeout(left):
+                async with asyncio.timeout(LATE_SECONDS if late else left):
                     renewed = await self._leases.renew(holding.term)
-            except TimeoutError:
-                continue
-            except DatabaseError as error:
+            except (DatabaseError, TimeoutError) as error:
+                if late:
+                    self._lose("it was not renewed in time")
                 log.warning("lease.not_renewed", term=holding.term, error=repr(error))
                 continue
             if not renewed:

@@ -402,6 +402,8 @@ class Run:
         self._teller.hold(self._held())
         await self._teller.tell(entries)
         await self._writer.put(Output(number=self._teller.number, entries=entries, checkpoint=None))
+        # Nothing of this need ever wait, and others must have their turn: the lease is to be renewed, watchers are to be told.
+        await asyncio.sleep(0)
 
     def _settle(self) -> None:
         """What has been found up to here is complete and may be told."""

@@ -14,6 +14,7 @@ from domain.membership.feed import Reset, Started
 from domain.membership.hub import Hub
 from domain.membership.position import Position
 from domain.store.log import EntryKind, LogEntry
+from tests.api.client import until
 from tests.domain.conftest import DEADLINE, Watched, World, rule
 
 CUSTOMERS = 'role is "customer"'
@@ -223,7 +224,7 @@ async def test_a_watcher_that_goes_leaves_nothing_running(
         await watcher.until(2)
         await watcher.stop()
         assert world.hub.watchers == 0
-        assert watching() == set()
+        await until(lambda: watching() == set())
 
 
 async def test_members_that_were_there_before_a_segment_are_counted(world: World) -> None:

@@ -11,6 +11,7 @@ from domain.membership import lease as leasing
 from domain.membership.lease import DEAD_SECONDS, HOLD_SECONDS, Candidate, Holding, LeaseLost, Vacancy, Watch
 from domain.store.client import DatabaseError
 from domain.store.lease import Lease, Leases
+from tests.api.client import until
 from tests.domain.conftest import DEADLINE
 
 LEASE = Lease(term=7, renewal=3, holder="another")
@@ -175,20 +176,37 @@ async def test_a_holder_whose_database_does_not_answer_in_time_has_lost_the_leas
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(leasing, "HOLD_SECONDS", 0.05)
-    candidate = Candidate(Heard(renewals=[asyncio.Event()]))
+    monkeypatch.setattr(leasing, "LATE_SECONDS", 0.01)
+    candidate = Candidate(Heard(renewals=[asyncio.Event(), asyncio.Event()]))
     await candidate.take(asyncio.Event())
     with pytest.raises(LeaseLost, match="not renewed in time"):
         await asyncio.wait_for(candidate.keep(), DEADLINE)
 
 
-async def test_a_holder_that_was_stopped_for_longer_than_the_lease_lasts_loses_it_unasked() -> None:
+@pytest.mark.parametrize(
+    ("renewal", "because"),
+    [
+        (False, "another process has taken it"),
+        (DatabaseError("away"), "not renewed in time"),
+        (asyncio.Event(), "not renewed in time"),
+    ],
+)
+async def test_a_holder_that_was_stopped_for_longer_than_the_lease_lasts_is_told_by_one_more_renewal(
+    monkeypatch: pytest.MonkeyPatch, renewal: object, because: str
+) -> None:
+    monkeypatch.setattr(leasing, "LATE_SECONDS", 0.01)
     hand = Hand()
-    candidate = Candidate(Heard(), hand)
+    leases = Heard(renewals=[True, renewal])
+    candidate = Candidate(leases, hand)
     await candidate.take(asyncio.Event())
+    keeping = asyncio.create_task(candidate.keep())
     hand.now += HOLD_SECONDS
     assert not candidate.holds()
-    with pytest.raises(LeaseLost, match="not renewed in time"):
-        await asyncio.wait_for(candidate.keep(), DEADLINE)
+    # Nobody took it meanwhile.
+    await until(candidate.holds)
+    hand.now += HOLD_SECONDS
+    with pytest.raises(LeaseLost, match=because):
+        await asyncio.wait_for(keeping, DEADLINE)
 
 
 async def test_a_candidate_that_lost_the_lease_takes_it_again_where_nobody_else_has() -> None:

@@ -361,5 +361,6 @@ async def test_a_database_that_goes_away_is_waited_for_until_the_next_round(
         await asyncio.wait_for(done.wait(), DEADLINE)
         working.cancel()
         await asyncio.wait({working})
-    assert [each["event"] for each in logged] == ["retention.interrupted"] * 2
+    said = [each["event"] for each in logged]
+    assert [each for each in said if each.startswith("retention")] == ["retention.interrupted"] * 2
     assert len(await entries_of(world, segment)) == 1
