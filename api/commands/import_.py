@@ -1,4 +1,4 @@
-"""`import`: a CSV file into the contacts of the default account, beside a running server as well as without one.
+"""`import`: a CSV file or Excel workbook into the contacts of the default account, beside a running server as well as without one.
 
 Owns what is said at a terminal about an import; what it does is `domain.imports`. It needs no engine of its own: a running
 server's engine sees the writes in the stream, and without one the next start does. Nothing but the result goes to standard
@@ -42,7 +42,11 @@ def add_to(commands: typer.Typer) -> None:
 
 def import_(
     file: Annotated[
-        Path, typer.Argument(help="The CSV file. Its first row holds the headers.", show_default=False)
+        Path,
+        typer.Argument(
+            help="The CSV file or Excel workbook (.xlsx). Its first row holds the headers.",
+            show_default=False,
+        ),
     ],
     *,
     key_column: Annotated[
@@ -76,8 +80,11 @@ def import_(
         str | None,
         typer.Option(help="What stands between the columns; “\\t” for a tab. Detected if not said."),
     ] = None,
+    sheet: Annotated[
+        str | None, typer.Option(help="Of a workbook: the sheet. The first that is not hidden if not said.")
+    ] = None,
 ) -> None:
-    """Create and update contacts from a CSV file. Importing the same file again changes nothing."""
+    """Create and update contacts from a CSV file or an Excel workbook. Importing the same file again changes nothing."""
     report = running.Report()
     try:
         settings = read_settings(os.environ)
@@ -91,6 +98,7 @@ def import_(
             strict=strict,
             encoding=encoding,
             delimiter="\t" if delimiter == "\\t" else delimiter,
+            sheet=sheet,
         )
         place = rejects or Path(f"{file.stem}.rejects.csv")
         _check_files(file, place)
@@ -213,7 +221,9 @@ def _show(report: running.Report, refused: RejectsFile) -> None:
         lines.append(f"{len(report.made):,} fields were made:")
         width = max(len(field.key) for field in report.made)
         lines += [f"    {field.key:<{width}}  {field.type}" for field in report.made]
-    if report.file_format is not None:
+    if report.file_format is not None and report.file_format.sheet is not None:
+        lines.append(f"Read from the sheet “{report.file_format.sheet}”.")
+    elif report.file_format is not None:
         encoding = report.file_format.encoding.removesuffix("-sig")
         between = {",": "commas", ";": "semicolons", "\t": "tabs"}.get(
             report.file_format.delimiter, f"“{report.file_format.delimiter}”"

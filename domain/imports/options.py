@@ -10,7 +10,10 @@ from domain.imports.mapping import FieldChoice
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """`encoding` and `delimiter` are detected where they are None. `strict`: a refused cell rejects its row."""
+    """`encoding` and `delimiter` are detected where they are None; `sheet`, of a workbook, is then the first that can be seen.
+
+    `strict`: a refused cell rejects its row.
+    """
 
     key_column: str
     choices: tuple[FieldChoice, ...] = ()
@@ -18,6 +21,7 @@ class Options:
     strict: bool = False
     encoding: str | None = None
     delimiter: str | None = None
+    sheet: str | None = None
 
     def __post_init__(self) -> None:
         if not self.separator:

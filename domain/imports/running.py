@@ -1,4 +1,4 @@
-"""Running: a CSV file into an account's contacts, in two passes.
+"""Running: a spreadsheet into an account's contacts, in two passes.
 
 Owns the order of things. The first pass reads the file to its end; only then fields are made, and the second pass writes in
 batches. So a file that cannot be read leaves nothing behind. A cell that its field refuses is left out while its row goes in
@@ -16,6 +16,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from domain.contacts import Contacts, Outcome
@@ -23,11 +24,12 @@ from domain.definitions import Definitions
 from domain.errors import LimitExceeded, VersionConflict
 from domain.fields import Field
 from domain.imports.batching import Batch, Batches
-from domain.imports.detection import FileFormat, detect
+from domain.imports.detection import FileFormat
 from domain.imports.mapping import Target, map_columns
 from domain.imports.options import Options
 from domain.imports.rejects import Rejection
 from domain.imports.repeats import LastRows
+from domain.imports.sources import to_table
 from domain.imports.surveying import Survey
 from domain.registry import MAX_FIELDS, Fields
 from domain.store.log import Reason
@@ -91,11 +93,12 @@ class Importer:
         Raises `UnreadableFile`, `InvalidMapping`, `InvalidField` and `LimitExceeded` before anything is written, `VersionConflict`
         where a field was deleted or got another type meanwhile, and `OSError` from the file system.
         """
+        with TemporaryDirectory(prefix="shoal-import-") as directory:
+            path, report.file_format = await to_table(path, options, Path(directory))
+            await self._run(path, report.file_format, options, report)
+
+    async def _run(self, path: Path, file_format: FileFormat, options: Options, report: Report) -> None:
         size = (await asyncio.to_thread(path.stat)).st_size
-        file_format = await asyncio.to_thread(
-            detect, path, encoding=options.encoding, delimiter=options.delimiter
-        )
-        report.file_format = file_format
         catalogue = await self._definitions.current()
         settings, known = catalogue.settings, catalogue.fields
         with LastRows() as last_rows:

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 import pytest
+import xlsxwriter
 
 from domain.accounts import Account
 from domain.fields import FieldType
@@ -53,11 +54,13 @@ async def imported(account: Account, path: Path) -> Report:
     return report
 
 
-@pytest.mark.parametrize("kind", ["as it is", "semicolons and Latin-1"])
+@pytest.mark.parametrize("kind", ["as it is", "semicolons and Latin-1", "an Excel workbook"])
 async def test_the_list_comes_in_whole_and_its_segments_have_the_sizes_counted_by_hand(
     world: World, tmp_path: Path, kind: str
 ) -> None:
-    path = LIST if kind == "as it is" else western(tmp_path)
+    path = {"as it is": lambda _: LIST, "semicolons and Latin-1": western, "an Excel workbook": workbook}[
+        kind
+    ](tmp_path)
     report = await imported(world.account, path)
     assert (report.created, report.rows) == (537, 537)
     catalogue = await world.account.definitions.current()
@@ -85,4 +88,13 @@ def western(directory: Path) -> Path:
         path.open("w", encoding="latin-1", newline="") as file,
     ):
         csv.writer(file, delimiter=";").writerows(csv.reader(source))
+    return path
+
+
+def workbook(directory: Path) -> Path:
+    path = directory / "book.xlsx"
+    with LIST.open(encoding="utf-8", newline="") as source, xlsxwriter.Workbook(path) as book:
+        sheet = book.add_worksheet("Members")
+        for number, row in enumerate(csv.reader(source)):
+            sheet.write_row(number, 0, row)
     return path
