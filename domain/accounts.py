@@ -9,6 +9,8 @@ from domain.contacts import Contacts
 from domain.converting import Converter
 from domain.definitions import Definitions
 from domain.groups import Groups
+from domain.imports.imports import Imports
+from domain.jobs import Jobs
 from domain.membership.feed import Feed
 from domain.membership.freshness import Freshness
 from domain.membership.history import History
@@ -20,6 +22,7 @@ from domain.segments import Segments
 from domain.settings import AccountSettings
 from domain.store.store import Store
 from domain.sweeping import Sweeper
+from domain.uploads import Uploads
 
 DEFAULT_ACCOUNT = "default"
 
@@ -43,16 +46,29 @@ class Account:
         self.segments = Segments(store, self.definitions, self.sweeper)
         self.history = History(self.feed, past)
         self.outcomes = Outcomes(store.outcomes(name))
+        self.jobs = Jobs(store.jobs(name))
+        self.uploads = Uploads(store.uploads(name))
+        self.imports = Imports(
+            name,
+            store,
+            jobs=self.jobs,
+            uploads=self.uploads,
+            definitions=self.definitions,
+            fields=self.fields,
+            feed=self.feed,
+        )
 
     async def resume(self) -> None:
         """Begin again with what an earlier process has left undone in the background."""
         await self.sweeper.resume()
         await self.converter.resume()
+        await self.jobs.resume()
 
     async def close(self) -> None:
         """Stop what goes on in the background."""
         await self.sweeper.close()
         await self.converter.close()
+        await self.jobs.close()
 
 
 class Accounts:

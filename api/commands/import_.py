@@ -25,6 +25,7 @@ from domain.accounts import DEFAULT_ACCOUNT, Account, Accounts
 from domain.errors import InvalidMapping, ShoalError, StartupError
 from domain.fields import FieldType
 from domain.imports import running
+from domain.imports.dates import DateOrder
 from domain.imports.mapping import FieldChoice
 from domain.imports.options import Options
 from domain.imports.rejects import RejectsFile, rejects_file
@@ -66,6 +67,10 @@ def import_(
     separator: Annotated[
         str, typer.Option(help="What stands between several values of one cell (tags).")
     ] = ";",
+    dates: Annotated[
+        DateOrder | None,
+        typer.Option(help="What stands first in dates such as 3/5/1990, where a column leaves that open."),
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Reject the whole row where a field refuses one of its cells.")
     ] = False,
@@ -95,6 +100,7 @@ def import_(
             key_column=key_column,
             choices=tuple(map(read_choice, field or ())),
             separator=separator,
+            dates=dates,
             strict=strict,
             encoding=encoding,
             delimiter="\t" if delimiter == "\\t" else delimiter,
@@ -147,14 +153,7 @@ async def _import(
 ) -> None:
     async with _account(settings) as account:
         with _progress_bar() as progress:
-            importer = running.Importer(
-                definitions=account.definitions,
-                fields=account.fields,
-                contacts=account.contacts,
-                reject=refused.write,
-                progress=progress,
-            )
-            await importer.run(file, options, report)
+            await account.imports.importer(reject=refused.write, progress=progress).run(file, options, report)
 
 
 @asynccontextmanager
@@ -206,15 +205,15 @@ def _progress_bar() -> Iterator[Callable[[running.Progress], None]]:
 
 def _show(report: running.Report, refused: RejectsFile) -> None:
     lines = [
-        f"{report.created:>9,} created",
-        f"{report.updated:>9,} updated",
-        f"{report.unchanged:>9,} unchanged",
-        f"{report.rejected:>9,} rejected",
+        f"{report.counts.created:>9,} created",
+        f"{report.counts.updated:>9,} updated",
+        f"{report.counts.unchanged:>9,} unchanged",
+        f"{report.counts.rejected:>9,} rejected",
     ]
-    if report.superseded:
-        lines.append(f"{report.superseded:>9,} passed over, since their key comes again further down")
-    if report.cells_left_out:
-        lines.append(f"{report.cells_left_out:>9,} cells left out, which their fields refuse")
+    if report.counts.superseded:
+        lines.append(f"{report.counts.superseded:>9,} passed over, since their key comes again further down")
+    if report.counts.cells_left_out:
+        lines.append(f"{report.counts.cells_left_out:>9,} cells left out, which their fields refuse")
     if refused.lines:
         lines.append(f"What was refused, and why, stands in {refused.path}")
     if report.made:
@@ -234,10 +233,10 @@ def _show(report: running.Report, refused: RejectsFile) -> None:
 
 def _fail(message: str, report: running.Report) -> None:
     typer.echo(message, err=True)
-    if report.rows:
+    if report.counts.rows:
         typer.echo(
-            f"It stopped after {report.rows:,} rows, {report.created:,} created and {report.updated:,} updated. Importing the"
-            " file again does the rest, and changes nothing that is done.",
+            f"It stopped after {report.counts.rows:,} rows, {report.counts.created:,} created and {report.counts.updated:,}"
+            " updated. Importing the file again does the rest, and changes nothing that is done.",
             err=True,
         )
     raise typer.Exit(1)

@@ -1,8 +1,9 @@
 """Workbooks: a sheet of an Excel workbook (.xlsx) as a CSV file, which the rest of an import reads like any other.
 
-Owns the look at the archive before it is opened, and the process that opens it (`unpacking`), which may use two gigabytes of memory
-and a minute of a processor. Refuses what would unpack to more than is taken, by what the archive itself says and, where
-that is a lie, by those bounds; and a sheet that is not there, naming those that are. Held by `tests/domain/imports/test_workbooks.py`.
+Owns the look at the archive before it is opened, and the process that opens it (`unpacking`), which may use two gigabytes of
+memory and a minute of a processor. Refuses what would unpack to more than is taken, by what the archive itself says and,
+where that is a lie, by those bounds; and a sheet that is not there, naming those that are. Held by
+`tests/domain/imports/test_workbooks.py`.
 
 Cost: a process, and memory in it that grows with the sheet; none here.
 """
@@ -37,7 +38,7 @@ class Workbook:
 
 
 def is_workbook(path: Path) -> bool:
-    """Whether the file is an Excel workbook (.xlsx), by its content. Raises `UnreadableFile` for a broken archive, and `OSError`."""
+    """Whether the file is an Excel workbook (.xlsx), by its content. Raises `OSError`, and `UnreadableFile` if it is broken."""
     with path.open("rb") as file:
         if file.read(len(_MARK)) != _MARK:
             return False

@@ -55,6 +55,18 @@ class Store:
     def conversions(self, account: str) -> Scoped:
         return Scoped(self._database[indexes.CONVERSIONS], account)
 
+    def uploads(self, account: str) -> Scoped:
+        return Scoped(self._database[indexes.UPLOADS], account)
+
+    def jobs(self, account: str) -> Scoped:
+        return Scoped(self._database[indexes.JOBS], account)
+
+    def steps(self, account: str) -> Scoped:
+        return Scoped(self._database[indexes.STEPS], account)
+
+    def links(self, account: str) -> Scoped:
+        return Scoped(self._database[indexes.LINKS], account)
+
     def fences(self) -> Fences:
         """The fences of a new writer."""
         return Fences(self._database)

@@ -16,7 +16,7 @@ from domain.accounts import Account
 from domain.fields import FieldType
 from domain.imports.options import Options
 from domain.imports.rejects import Rejection
-from domain.imports.running import Importer, Report
+from domain.imports.running import Report
 from domain.rules.query import to_query
 from domain.rules.text import parse
 from domain.rules.tree import Limits
@@ -42,13 +42,7 @@ SIZES = {
 async def imported(account: Account, path: Path) -> Report:
     report = Report()
     refused: list[Rejection] = []
-    importer = Importer(
-        definitions=account.definitions,
-        fields=account.fields,
-        contacts=account.contacts,
-        reject=refused.append,
-        progress=lambda _: None,
-    )
+    importer = account.imports.importer(reject=refused.append, progress=lambda _: None)
     await importer.run(path, Options(key_column="Member ID"), report)
     assert refused == []
     return report
@@ -62,7 +56,7 @@ async def test_the_list_comes_in_whole_and_its_segments_have_the_sizes_counted_b
         kind
     ](tmp_path)
     report = await imported(world.account, path)
-    assert (report.created, report.rows) == (537, 537)
+    assert (report.counts.created, report.counts.rows) == (537, 537)
     catalogue = await world.account.definitions.current()
     types = {key: catalogue.fields[key].type for key in ("birthday", "terms_served", "chambers", "phone")}
     assert types == {
@@ -78,7 +72,7 @@ async def test_the_list_comes_in_whole_and_its_segments_have_the_sizes_counted_b
     assert sizes == SIZES
 
     again = await imported(world.account, path)
-    assert (again.unchanged, again.rows, again.made) == (537, 537, ())
+    assert (again.counts.unchanged, again.counts.rows, again.made) == (537, 537, ())
 
 
 def western(directory: Path) -> Path:

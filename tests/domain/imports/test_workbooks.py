@@ -46,9 +46,9 @@ def workbook(directory: Path, sheets: dict[str, list[list[Any]]], *, hidden: str
 
 
 async def table(path: Path, directory: Path, **options: Any) -> tuple[tuple[str, ...], list[Any], str | None]:
-    source, file_format = await to_table(path, Options(key_column="No", **options), directory)
-    with open_table(source, file_format) as opened:
-        return opened.headers, list(opened.rows()), file_format.sheet
+    source = await to_table(path, Options(key_column="No", **options), directory)
+    with open_table(source.path, source.format) as opened:
+        return opened.headers, list(opened.rows()), source.format.sheet
 
 
 CELLS: list[tuple[Any, str]] = [
