@@ -21,6 +21,7 @@ from api.contacts import Contact, to_contact
 from api.context import Context, Info
 from api.groups import to_group
 from api.ids import AUDIENCES, Kind, require_id, to_id
+from api.imports import ImportSubscriptions
 from api.segments import to_segment
 from domain.audiences import Group as StoredGroup
 from domain.contact import Contact as StoredContact
@@ -148,7 +149,7 @@ AudienceArgument = Annotated[strawberry.ID, strawberry.argument(description="The
 
 
 @strawberry.type(description="What can be watched, over a websocket by the graphql-transport-ws protocol.")
-class Subscription:
+class Subscription(ImportSubscriptions):
     @strawberry.subscription(
         description="Who joins and who leaves an audience, in order, from `after` on, or from now."
     )

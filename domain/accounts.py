@@ -5,12 +5,15 @@ Owns which services there are. Whoever holds an `Account` can reach that account
 
 from __future__ import annotations
 
+from bson import ObjectId
+
 from domain.contacts import Contacts
 from domain.converting import Converter
 from domain.definitions import Definitions
 from domain.groups import Groups
 from domain.imports.imports import Imports
 from domain.jobs import Jobs
+from domain.links import Link, Links, Thing
 from domain.membership.feed import Feed
 from domain.membership.freshness import Freshness
 from domain.membership.history import History
@@ -30,8 +33,11 @@ DEFAULT_ACCOUNT = "default"
 class Account:
     """One account's services."""
 
-    def __init__(self, name: str, store: Store, hub: Hub, freshness: Freshness, shelf: Shelf) -> None:
+    def __init__(
+        self, name: str, store: Store, hub: Hub, freshness: Freshness, shelf: Shelf, links: Links
+    ) -> None:
         self.name = name
+        self._links = links
         contacts = store.contacts(name)
         conversions = store.conversions(name)
         self.definitions = Definitions(store.definitions(name))
@@ -58,6 +64,10 @@ class Account:
             feed=self.feed,
         )
 
+    async def link(self, thing: Thing, identifier: ObjectId) -> Link:
+        """A link to something of this account's."""
+        return await self._links.make(self.name, thing, identifier)
+
     async def resume(self) -> None:
         """Begin again with what an earlier process has left undone in the background."""
         await self.sweeper.resume()
@@ -79,12 +89,13 @@ class Accounts:
         self._hub = hub
         self._freshness = Freshness(store.fences(), hub)
         self._shelf = Shelf()
+        self.links = Links(store)
         self._accounts: dict[str, Account] = {}
 
     def get(self, name: str) -> Account:
         account = self._accounts.get(name)
         if account is None:
-            account = Account(name, self._store, self._hub, self._freshness, self._shelf)
+            account = Account(name, self._store, self._hub, self._freshness, self._shelf, self.links)
             self._accounts[name] = account
         return account
 

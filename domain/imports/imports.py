@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from enum import Enum
@@ -29,7 +29,7 @@ from domain.imports.detection import FileFormat
 from domain.imports.mapping import FieldChoice, Target, find_column, open_dates, resolve_choices
 from domain.imports.options import Match, Mode, Options
 from domain.imports.planning import Planner
-from domain.imports.rejects import Rejection
+from domain.imports.rejects import COLUMNS, Rejection
 from domain.imports.running import Importer, Progress, Report, Way
 from domain.imports.sources import to_table
 from domain.imports.steps import KEPT, Counts, Steps
@@ -204,6 +204,12 @@ class Imports:
         if job is None:
             raise NotFound("There is no such import. It is remembered for 90 days.", path=("id",))
         return job
+
+    async def rejected_rows(self, identifier: ObjectId) -> AsyncIterator[Sequence[Any]]:
+        """The table of what an import did not take, with its header."""
+        yield COLUMNS
+        async for rejection in self.steps_of(identifier).rejections():
+            yield rejection.row, rejection.column, rejection.value, rejection.reason
 
     def steps_of(self, identifier: ObjectId) -> Steps:
         """The import's journal."""

@@ -158,7 +158,7 @@ def _matched_by(columns: Sequence[Column], records: Sequence[Record]) -> tuple[M
     for position, column in enumerate(columns):
         # Some rows may lack their key, or repeat one: they are told of when they are imported.
         named = _NAMES_OF_KEYS.fullmatch(field_key(column.name)) or column.name.lower() in {"id", "key"}
-        if named and 2 * different[position] > len(records):
+        if named and 2 * different[position] >= max(1, len(records)):
             return Match.KEY, column.name
     for column in columns:
         if column.type is FieldType.EMAIL:

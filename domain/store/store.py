@@ -19,6 +19,7 @@ from domain.store.log import MembershipLog
 from domain.store.mailbox import Mailbox
 from domain.store.past import Past
 from domain.store.scope import Scoped
+from domain.store.secret import load_secret
 from domain.store.server import ServerTraits, inspect
 
 
@@ -80,6 +81,10 @@ class Store:
     async def prepare_freezing(self) -> None:
         """Make what broken segments need, before the first of them is frozen."""
         await indexes.prepare_freezing(self._database)
+
+    async def secret(self) -> bytes:
+        """What is signed with it, somebody signed who could read this database."""
+        return await load_secret(self._database)
 
     async def ping(self) -> None:
         """Raises a `pymongo.errors.PyMongoError` where the database does not answer."""
