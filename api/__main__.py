@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from api.commands import demo, import_, rules_table, schema, serve
+from api.commands import demo, export, import_, rules_table, schema, serve
 
 commands = typer.Typer(
     name="shoal",
@@ -13,7 +13,7 @@ commands = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (serve, demo, import_, schema, rules_table):
+for command in (serve, demo, import_, export, schema, rules_table):
     command.add_to(commands)
 
 

@@ -7,7 +7,7 @@ for the whole. Held by `tests/api/test_imports.py` and `tests/api/test_exports.p
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -18,10 +18,9 @@ from api.graphql_view import refusal
 from domain.accounts import Accounts
 from domain.errors import NotFound, ShoalError
 from domain.links import Thing
-from domain.tables import FileKind, written
+from domain.tables import Cell, FileKind, written
 
 PATH = "/downloads"
-MOST_AT_ONCE = 32
 
 
 class DownloadView:
@@ -41,21 +40,23 @@ class DownloadView:
                 case Thing.REJECTS:
                     job = await account.imports.require(opened.id)
                     name = f"{job['name'].rpartition('.')[0] or job['name'] or 'import'}.rejects.csv"
-                    content = written(FileKind.CSV, account.imports.rejected_rows(opened.id))
+                    return _file(account.imports.rejected_rows(opened.id), name, FileKind.CSV)
                 case Thing.EXPORT:
-                    raise NotFound("There is no such export.")
-        except ShoalError as error:
+                    export = await account.exports.open(opened.id)
+                    return _file(export.rows, export.name, export.kind)
+        except NotFound as error:
             return refusal(404, error)
-        return _file(content, name, FileKind.CSV)
+        except ShoalError as error:
+            return refusal(409, error)
 
 
-def _file(content: AsyncIterator[bytes], name: str, kind: FileKind) -> Response:
+def _file(rows: AsyncIterator[Sequence[Cell]], name: str, kind: FileKind) -> Response:
     plain = "".join(
         letter if letter.isascii() and letter.isprintable() and letter not in '"\\/' else "_"
         for letter in name
     )
     return StreamingResponse(
-        content,
+        written(kind, rows),
         media_type=kind.media_type,
         headers={
             "Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}",

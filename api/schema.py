@@ -31,6 +31,7 @@ from api.contacts import Contact, ContactMutations, load_contact, to_contact
 from api.context import Info
 from api.documents import KnownDocuments
 from api.executing import FreshForEachEvent, Schema
+from api.exports import ExportMutations
 from api.field_types import FieldType
 from api.fields import Field, FieldMutations, FieldOperator, operators_for, to_field
 from api.groups import Group, GroupMutations, group_of, to_group
@@ -252,7 +253,13 @@ def _named(of: str, audiences: list[Named], first: int | None, after: str | None
     "payload, not as an error of the query."
 )
 class Mutation(
-    FieldMutations, SettingsMutations, ContactMutations, GroupMutations, SegmentMutations, ImportMutations
+    FieldMutations,
+    SettingsMutations,
+    ContactMutations,
+    GroupMutations,
+    SegmentMutations,
+    ImportMutations,
+    ExportMutations,
 ):
     pass
 

@@ -10,6 +10,7 @@ from bson import ObjectId
 from domain.contacts import Contacts
 from domain.converting import Converter
 from domain.definitions import Definitions
+from domain.exports import Exports
 from domain.groups import Groups
 from domain.imports.imports import Imports
 from domain.jobs import Jobs
@@ -54,6 +55,7 @@ class Account:
         self.outcomes = Outcomes(store.outcomes(name))
         self.jobs = Jobs(store.jobs(name))
         self.uploads = Uploads(store.uploads(name))
+        self.exports = Exports(contacts, store.links(name), self.definitions, self.feed)
         self.imports = Imports(
             name,
             store,

@@ -151,13 +151,13 @@ def _check_files(file: Path, rejects: Path) -> None:
 async def _import(
     settings: Settings, file: Path, options: Options, report: running.Report, refused: RejectsFile
 ) -> None:
-    async with _account(settings) as account:
+    async with opened_account(settings) as account:
         with _progress_bar() as progress:
             await account.imports.importer(reject=refused.write, progress=progress).run(file, options, report)
 
 
 @asynccontextmanager
-async def _account(settings: Settings) -> AsyncIterator[Account]:
+async def opened_account(settings: Settings) -> AsyncIterator[Account]:
     """The default account in the database that the server uses: the one named, or the embedded one, started if need be."""
     if settings.mongodb_uri is None:
         async with (
