@@ -29,6 +29,7 @@ from api.connections import (
 )
 from api.contacts import Contact, ContactMutations, load_contact, to_contact
 from api.context import Info
+from api.copies import CopyMutations, CopyQueries, GroupCopy, copy_of
 from api.documents import KnownDocuments
 from api.executing import FreshForEachEvent, Schema
 from api.exports import ExportMutations
@@ -53,7 +54,7 @@ from domain.searching import search_query
 @strawberry.type(
     description="What can be read. Everything is of the caller's account, and as it is at this moment."
 )
-class Query(ImportQueries):
+class Query(ImportQueries, CopyQueries):
     @strawberry.field(
         description="The thing of this identifier: a contact, group or segment; null where there is none."
     )
@@ -69,6 +70,8 @@ class Query(ImportQueries):
                 return await segment_of(info, identifier)
             case (Kind.IMPORT, identifier):
                 return await import_of(info, identifier)
+            case (Kind.COPY, identifier):
+                return await copy_of(info, identifier)
             case _:
                 return None
 
@@ -260,6 +263,7 @@ class Mutation(
     SegmentMutations,
     ImportMutations,
     ExportMutations,
+    CopyMutations,
 ):
     pass
 
@@ -269,7 +273,7 @@ def make_schema() -> Schema:
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
-        types=[Contact, Group, Segment, Import],
+        types=[Contact, Group, Segment, Import, GroupCopy],
         extensions=[KnownDocuments, OperationLimits],
         execution_context_class=FreshForEachEvent,
         config=StrawberryConfig(scalar_map={AttributeValue: ATTRIBUTE_VALUE}),

@@ -19,6 +19,7 @@ from bson import ObjectId
 from api.audiences import Audience, ChangeReason, feed_cursor, feed_position, to_reason
 from api.contacts import Contact, to_contact
 from api.context import Context, Info
+from api.copies import CopySubscriptions
 from api.groups import to_group
 from api.ids import AUDIENCES, Kind, require_id, to_id
 from api.imports import ImportSubscriptions
@@ -149,7 +150,7 @@ AudienceArgument = Annotated[strawberry.ID, strawberry.argument(description="The
 
 
 @strawberry.type(description="What can be watched, over a websocket by the graphql-transport-ws protocol.")
-class Subscription(ImportSubscriptions):
+class Subscription(ImportSubscriptions, CopySubscriptions):
     @strawberry.subscription(
         description="Who joins and who leaves an audience, in order, from `after` on, or from now."
     )

@@ -9,6 +9,7 @@ from bson import ObjectId
 
 from domain.contacts import Contacts
 from domain.converting import Converter
+from domain.copying import Copies
 from domain.definitions import Definitions
 from domain.exports import Exports
 from domain.groups import Groups
@@ -55,6 +56,14 @@ class Account:
         self.outcomes = Outcomes(store.outcomes(name))
         self.jobs = Jobs(store.jobs(name))
         self.uploads = Uploads(store.uploads(name))
+        self.copies = Copies(
+            contacts,
+            store.steps(name),
+            jobs=self.jobs,
+            definitions=self.definitions,
+            groups=self.groups,
+            feed=self.feed,
+        )
         self.exports = Exports(contacts, store.links(name), self.definitions, self.feed)
         self.imports = Imports(
             name,

@@ -1,12 +1,12 @@
 """Jobs: long work on an account's behalf, begun by a request, carried out by one process at a time, and told of while it goes on.
 
-Owns who is at work. A job's document names its holder, who renews it every two seconds; one that nobody has renewed for ten is
+Owns who is at work. A job's document names its holder, who renews it every second; one that nobody has renewed for six is
 taken by whoever looks next, in another process or in the same one after it was started again. A holder that was thought dead and is
 not is told by the next thing that it notes (`Lost`); what it does in between must do no harm, which its kind sees to. The work
 itself belongs to the kinds (`domain.imports`, `domain.copying`), each of which says how it is carried out. Told to end, a process
 gives its jobs up at once. Held by `tests/domain/test_jobs.py`.
 
-Cost: a small write every two seconds for a job that is being carried out, a look every five seconds for each account.
+Cost: a small write in each second for a job that is being carried out, a look every two seconds for the accounts resumed.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from domain.store.scope import Scoped
 
 log = structlog.get_logger(__name__)
 
-RENEW_SECONDS = 2.0
-LEASE = timedelta(seconds=10)
-LOOK_SECONDS = 5.0
+RENEW_SECONDS = 1.0
+LEASE = timedelta(seconds=6)
+LOOK_SECONDS = 2.0
 TELL_EVERY_SECONDS = 0.5
 KEPT = timedelta(days=90)
 """For which a job is remembered."""

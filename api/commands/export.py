@@ -1,6 +1,6 @@
 """`export`: the contacts of an audience, or those that a rule matches, as a file, beside a running server as well as without one.
 
-Held by `tests/api/test_export_command.py`.
+Held by `tests/api/test_exports.py`.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from domain.definitions import now
 from domain.imports.batching import Batch
 from domain.imports.planning import Becomes, Planned
 from domain.imports.rejects import LONGEST_VALUE, Rejection
+from domain.jobs import Lost
 from domain.rules.tree import GROUPS
 from domain.store.scope import Duplicate, Scoped
 
@@ -31,8 +32,8 @@ MOST_BYTES = 8_000_000
 _PARTS = ("values", "normal", "anniversaries")
 
 
-class Overtaken(Exception):
-    """Another process is at work on this import."""
+class Overtaken(Lost):
+    """Another process has gone on with this import from the same place."""
 
 
 @dataclass(slots=True, kw_only=True)

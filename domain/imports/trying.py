@@ -1,7 +1,7 @@
 """Trying: an import that writes nothing, and tells what it would do: to contacts, and to whom each audience holds.
 
 Owns the counting. Each contact is judged as the engine judges it (`Catalogue.moved`), before and after the row, so what is foretold
-is what happens if nothing else does meanwhile. Held by `tests/domain/imports/test_trying.py`.
+is what happens if nothing else does meanwhile. Held by `tests/domain/imports/test_imports.py`.
 
 Cost: one read for a batch, and what the rules cost that look at what the rows change.
 """

@@ -3,7 +3,7 @@
 Owns the test by which a contact is taken back: it bears the mark of the import and the time of its last change, so nothing else
 has written it since. What the import made goes; what it changed gets back what it had, as far as its fields are still there and of
 the same type. Fields that were made stay, for others may use them. Each step is marked before it is taken back, so that an undoing
-that was broken off goes on and counts right. Held by `tests/domain/imports/test_undoing.py`.
+that was broken off goes on and counts right. Held by `tests/domain/imports/test_imports.py`.
 
 Cost: one read and one bulk write for each step.
 """

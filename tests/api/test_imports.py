@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import struct
 import zipfile
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -199,9 +200,9 @@ def bomb() -> bytes:
         zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
         archive.open("xl/workbook.xml", "w") as part,
     ):
-        for _ in range(1_025):
-            part.write(bytes(1 << 20))
-    return file.getvalue()
+        part.write(bytes(1 << 20))
+    # What the archive says of it is all that is looked at before anything is unpacked.
+    return file.getvalue().replace(struct.pack("<L", 1 << 20), struct.pack("<L", (1 << 32) - 2))
 
 
 def wide() -> bytes:
