@@ -88,9 +88,7 @@ async def test_it_is_told_of_while_it_goes_on(processes: tuple[Process, Process]
     assert [each["percent"] for each in told] == sorted(each["percent"] for each in told)
 
 
-async def test_one_that_nobody_is_at_work_on_is_taken_up(
-    world: World, processes: tuple[Process, Process]
-) -> None:
+async def test_one_that_nobody_is_at_work_on_is_taken_up(processes: tuple[Process, Process]) -> None:
     here, there = processes
     identifier = await begun(here)
     await there.jobs.resume()

@@ -30,7 +30,8 @@ def suggested(directory: Path, *rows: tuple[str, ...], known: FieldRegistry = KN
 COLUMNS: list[tuple[str, list[tuple[str, str]], list[str]]] = [
     ("by key", [("First Name", "Ann"), ("LAST NAME", "Archer")], ["first_name", "last_name"]),
     ("by label", [("loyalty  level", "Gold")], ["level"]),
-    ("by common names", [("E-Mail", "x"), ("Surname", "y"), ("Mobile", "z"), ("DOB", "?")], ["email", "last_name", "phone", "birthdate"]),
+    ("by a common name", [("E-Mail", "x"), ("Surname", "y")], ["email", "last_name"]),
+    ("by another", [("Mobile", "z"), ("DOB", "?")], ["phone", "birthdate"]),
     ("by content", [("Contact", "ann@x.org"), ("Reach", "202-224-3441")], ["email", "phone"]),
     ("one of a kind", [("Mail", "ann@x.org"), ("Email Address", "b@x.org")], ["email", "email_address"]),
     ("content of two columns", [("Work", "ann@x.org"), ("Home", "b@x.org")], ["work", "home"]),
