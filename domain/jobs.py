@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
@@ -59,6 +60,7 @@ class Run:
         self.id: ObjectId = document["_id"]
         self.cancelled = False
         self.lost = False
+        self._noted = time.monotonic()
 
     @property
     def state(self) -> str:
@@ -72,13 +74,16 @@ class Run:
             self.lost = True
             raise Lost
         self.document = {**self.document, **news}
+        self._noted = time.monotonic()
 
     async def renew(self) -> None:
         """Without end. Raises `Lost`."""
         while True:
             await asyncio.sleep(RENEW_SECONDS)
             with suppress(DatabaseError):
-                await self.note()
+                # Whatever is noted renews it, too.
+                if time.monotonic() - self._noted >= RENEW_SECONDS:
+                    await self.note()
                 found = await self._jobs.find_one({"_id": self.id})
                 self.cancelled = self.cancelled or bool(found and found.get("cancel"))
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from enum import Enum
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,7 +33,7 @@ from domain.imports.planning import Planner
 from domain.imports.rejects import COLUMNS, Rejection
 from domain.imports.running import Importer, Progress, Report, Way
 from domain.imports.sources import to_table
-from domain.imports.steps import KEPT, Counts, Steps
+from domain.imports.steps import Counts, Steps
 from domain.imports.suggesting import Column, suggest
 from domain.imports.trying import Trial
 from domain.imports.undoing import undo
@@ -45,10 +46,14 @@ from domain.store.store import Store
 from domain.uploads import Uploads
 
 KIND = "import"
-NOTE_EVERY_SECONDS = 0.5
+NOTE_EVERY_SECONDS = 1.0
 RATE_SECONDS = 5.0
 SURVEY_SHARE = 10
 """Of a hundred per cent: the first pass."""
+MOST_AT_ONCE = 2
+"""Of an account's imports in one process, and of files looked at: each has its file on disk. The others wait."""
+FILE_KEPT = timedelta(days=3)
+"""From the start of an import on; it goes when that is done."""
 MOST_AUDIENCES = 1_000
 """Of which a trial tells that they would change."""
 
@@ -92,6 +97,8 @@ class Imports:
         self._definitions = definitions
         self._fields = fields
         self._feed = feed
+        self._looking = asyncio.Semaphore(MOST_AT_ONCE)
+        self._running = asyncio.Semaphore(MOST_AT_ONCE)
         jobs.carried_out_by(KIND, self._carry_out)
 
     def importer(
@@ -120,10 +127,8 @@ class Imports:
         file = await self._uploads.require(upload)
         catalogue = await self._definitions.current()
         options = Options(key_column="", encoding=encoding, delimiter=delimiter, sheet=sheet)
-        with TemporaryDirectory(prefix="shoal-import-") as directory:
-            path = Path(directory) / "upload"
-            await self._uploads.write_to(upload, path)
-            source = await to_table(path, options, Path(directory))
+        async with self._looking, self._file(upload) as path:
+            source = await to_table(path, options, path.parent)
             found = await asyncio.to_thread(
                 suggest, source.path, source.format, catalogue.settings, catalogue.fields
             )
@@ -160,7 +165,7 @@ class Imports:
         resolve_choices(headers, options.choices, catalogue.fields)
         for name in options.left_out:
             find_column(headers, name)
-        await self._uploads.keep_until(upload.id, now() + KEPT)
+        await self._uploads.keep_until(upload.id, now() + FILE_KEPT)
         _check_dates(job, options)
         states: tuple[str, ...] = ("ready",)
         if job["state"] == "failed" and await self.steps_of(identifier).last() is None:
@@ -255,9 +260,7 @@ class Imports:
         way = Way(carries=carries, surveyed=surveyed, writes=not trial, begun=begun)
         noting = asyncio.create_task(telling.work())
         try:
-            with TemporaryDirectory(prefix="shoal-import-") as directory:
-                path = Path(directory) / "upload"
-                await self._uploads.write_to(run.document["upload"], path)
+            async with self._running, self._file(run.document["upload"]) as path:
                 await importer.run(path, options, report, way)
         except (Cancelled, ShoalError):
             await telling.note()
@@ -271,6 +274,14 @@ class Imports:
         else:
             await run.note(percent=100)
             await self._uploads.drop(run.document["upload"])
+
+    @asynccontextmanager
+    async def _file(self, upload: ObjectId) -> AsyncIterator[Path]:
+        """The uploaded file on disk, alone in a directory. Raises `NotFound`."""
+        with TemporaryDirectory(prefix="shoal-import-") as directory:
+            path = Path(directory) / "upload"
+            await self._uploads.write_to(upload, path)
+            yield path
 
     async def _targets(self, stored: Sequence[Mapping[str, Any]]) -> tuple[Target, ...]:
         """The columns as they were when the run began. A field that changed its type since is found when a batch is written."""
