@@ -41,7 +41,7 @@ from domain.imports.writing import Carries, Writer
 from domain.jobs import Cancelled, Jobs, Lost, Run
 from domain.membership.feed import Feed
 from domain.registry import Fields
-from domain.store.client import Document
+from domain.store.client import DatabaseError, Document
 from domain.store.store import Store
 from domain.uploads import Uploads
 
@@ -181,7 +181,7 @@ class Imports:
         begun = await self._jobs.begin(identifier, states, "checking" if trial else "running", **news)
         if not begun:
             raise VersionConflict(
-                "This import was started already. Upload the file again to import it once more."
+                "This import was started already, or is being tried. Upload the file again to import it once more."
             )
 
     async def cancel(self, identifier: ObjectId) -> None:
@@ -272,7 +272,8 @@ class Imports:
         if trial:
             await run.note(percent=100, trial=_foretold(trials[0], report))
         else:
-            await run.note(percent=100)
+            # First of all: one that is broken off from here on must not go on, for its file goes.
+            await run.note(percent=100, state="done", finished=now())
             await self._uploads.drop(run.document["upload"])
 
     @asynccontextmanager
@@ -327,7 +328,8 @@ class _Telling:
         """Without end."""
         while True:
             await asyncio.sleep(NOTE_EVERY_SECONDS)
-            await self.note()
+            with suppress(DatabaseError):
+                await self.note()
 
     async def note(self) -> None:
         """Raises `domain.jobs.Lost`."""
