@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from api.commands import demo, doctor, import_, rules_table, schema, serve
+from api.commands import demo, doctor, export, import_, rules_table, schema, serve
 
 commands = typer.Typer(
     name="shoal",
@@ -13,7 +13,7 @@ commands = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (serve, demo, import_, doctor, schema, rules_table):
+for command in (serve, demo, import_, export, doctor, schema, rules_table):
     command.add_to(commands)
 
 

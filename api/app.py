@@ -24,6 +24,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
 from api.bus import OVER_DATABASE, Bus, opening
+from api.downloads import DownloadView
 from api.errors import masked
 from api.graphql_view import GraphQLView
 from api.hearing import Hearing
@@ -31,6 +32,7 @@ from api.identity import Caller, Callers
 from api.schema import schema
 from api.settings import EngineMode, Settings, variable
 from api.sockets import Sockets
+from api.uploads import UploadView
 from domain.accounts import DEFAULT_ACCOUNT, Accounts
 from domain.errors import StartupError
 from domain.membership.engine import Engine
@@ -186,9 +188,15 @@ async def _part(
 
 
 def build_app(shoal: Shoal, settings: Settings) -> Starlette:
-    """The routes: GraphQL, and the probes of whoever runs the process."""
+    """The routes: GraphQL, files in and out, and the probes of whoever runs the process."""
+    most = settings.upload_megabytes << 20
     view = GraphQLView(
-        schema, shoal.accounts, shoal.callers, shoal.sockets, allowed_origins=settings.allowed_origins
+        schema,
+        shoal.accounts,
+        shoal.callers,
+        shoal.sockets,
+        allowed_origins=settings.allowed_origins,
+        most_uploaded=most,
     )
 
     async def healthz(_: Request) -> Response:
@@ -218,6 +226,8 @@ def build_app(shoal: Shoal, settings: Settings) -> Starlette:
             WebSocketRoute("/graphql", view),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
+            UploadView(shoal.accounts, shoal.callers, most=most).route(),
+            DownloadView(shoal.accounts).route(),
         ],
         middleware=middleware,
         exception_handlers={Exception: defect},

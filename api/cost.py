@@ -55,6 +55,7 @@ LENGTHS = {
     "Query.operators": 16,
     "RuleCompletion.suggestions": 60,
     "SizeHistory.points": 500,
+    "Import.columns": 50,
 }
 """Of the schema's own lists, and of others of which it is known."""
 
@@ -75,6 +76,8 @@ FIELDS = {
     "Contact.explain": 50,
     "Field.conversion": 20,
     "Contact.membership": 50,
+    "Query.import": 20,
+    "Query.imports": 50,
 }
 """Of fields that ask the database something of their own; all others cost 1, and each mutation `MUTATION`."""
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
-from cross_web import AsyncHTTPRequestAdapter, HTTPException, StarletteRequestAdapter
+from cross_web import AsyncHTTPRequestAdapter, FormData, HTTPException, StarletteRequestAdapter
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
@@ -45,10 +47,52 @@ NO_PAYLOAD: UnsetType = UNSET
 
 PLAIN_JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
+MOST_FORM_FIELDS = 10
+MOST_FORMS = 8
+"""With a file, being read at one time."""
 
 
 class BoundedRequest(StarletteRequestAdapter):
-    """A request whose body is read no further than it may go."""
+    """A request whose body is read no further than it may go. `most_uploaded`: bytes of a file in a form."""
+
+    def __init__(self, request: Request, *, most_uploaded: int) -> None:
+        super().__init__(request)
+        self._most_uploaded = most_uploaded
+
+    async def get_form_data(self) -> FormData:
+        """A form by the convention for multipart requests, with one file at most, which goes to disk as it comes.
+
+        Raises `LimitExceeded`.
+        """
+        parser = MultiPartParser(
+            self._request.headers,
+            self._form_parts(),
+            max_files=1,
+            max_fields=MOST_FORM_FIELDS,
+            max_part_size=MAX_BODY_BYTES,
+        )
+        try:
+            form = await parser.parse()
+        except (MultiPartException, KeyError) as error:
+            raise HTTPException(400, f"This is no form that can be read: {error}.") from None
+        except TimeoutError:
+            raise HTTPException(408, "The body of the request did not arrive in time.") from None
+        # Closed with the request, when it has been answered.
+        self._request._form = form  # noqa: SLF001 # no public way
+        return FormData(files=form, form=form)
+
+    async def _form_parts(self) -> AsyncGenerator[bytes, None]:
+        room = self._most_uploaded + MAX_BODY_BYTES
+        stream = self._request.stream()
+        while True:
+            async with asyncio.timeout(BODY_SECONDS):
+                part = await anext(stream, None)
+            if part is None:
+                return
+            room -= len(part)
+            if room < 0:
+                raise LimitExceeded(f"A file has {self._most_uploaded:,} bytes at most.")
+            yield part
 
     async def get_body(self) -> bytes:
         """Raises `LimitExceeded`."""
@@ -72,7 +116,6 @@ class GraphQLView(GraphQL[Session, None]):
 
     graphql_transport_ws_handler_class = SocketOperations
     websocket_adapter_class = SocketAdapter
-    request_adapter_class = BoundedRequest
 
     def __init__(
         self,
@@ -82,6 +125,7 @@ class GraphQLView(GraphQL[Session, None]):
         sockets: Sockets,
         *,
         allowed_origins: Sequence[str] = (),
+        most_uploaded: int,
     ) -> None:
         super().__init__(
             schema,
@@ -95,6 +139,8 @@ class GraphQLView(GraphQL[Session, None]):
         self.callers = callers
         self.sockets = sockets
         self._in_flight = 0
+        self._forms = 0
+        self.request_adapter_class = partial(BoundedRequest, most_uploaded=most_uploaded)  # type: ignore[assignment]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -106,7 +152,11 @@ class GraphQLView(GraphQL[Session, None]):
         else:
             self._in_flight += 1
             try:
-                response = await self._answer(Request(scope, receive=receive))
+                request = Request(scope, receive=receive)
+                try:
+                    response = await self._answer(request)
+                finally:
+                    await request.close()
             finally:
                 self._in_flight -= 1
         await response(scope, receive, send)
@@ -155,10 +205,14 @@ class GraphQLView(GraphQL[Session, None]):
     async def parse_http_body(self, request: AsyncHTTPRequestAdapter) -> GraphQLRequestData:
         if request.method == "GET":
             data: Any = self.parse_query_params(request.query_params)
-        elif (request.content_type or "").partition(";")[0].strip().lower() == PLAIN_JSON:
-            data = self.parse_json(await request.get_body())
         else:
-            raise HTTPException(415, f"A body of the type {PLAIN_JSON} is wanted.")
+            match (request.content_type or "").partition(";")[0].strip().lower():
+                case "application/json":
+                    data = self.parse_json(await request.get_body())
+                case "multipart/form-data":
+                    data = await self._parse_form(request)
+                case _:
+                    raise HTTPException(415, f"A body of the type {PLAIN_JSON} is wanted.")
         if isinstance(data, list):
             raise HTTPException(400, "One operation at a time: batches are not taken.")
         if not isinstance(data, dict):
@@ -178,6 +232,18 @@ class GraphQLView(GraphQL[Session, None]):
             extensions=given["extensions"],
             protocol="http",
         )
+
+    async def _parse_form(self, request: AsyncHTTPRequestAdapter) -> Any:
+        """A request with a file, by the GraphQL multipart convention: `operations`, `map`, and the file."""
+        if self._forms >= MOST_FORMS:
+            raise HTTPException(503, "As many files as can be are on their way in. Try again in a minute.")
+        self._forms += 1
+        try:
+            return await self.parse_multipart(request)
+        except (LookupError, TypeError, AttributeError, ValueError):
+            raise HTTPException(400, "“map” does not lead to places in “operations”.") from None
+        finally:
+            self._forms -= 1
 
     def decode_json(self, data: str | bytes) -> object:
         """Whatever does not read as JSON raises the one error that callers of this handle."""

@@ -4,7 +4,8 @@ Owns the way from a key to a `Caller`, over HTTP (`Authorization: Bearer KEY`) a
 payload `{"authorization": "Bearer KEY"}`). Keys are kept as digests and looked up by them, so that neither the time a look-up
 takes nor a dump of the table tells a key. No key is ever logged or repeated to whoever sent it.
 
-Invariant: nothing but the two probes (`/healthz`, `/readyz`) answers without a key. Held by `tests/api/test_identity.py`.
+Invariant: nothing but the two probes (`/healthz`, `/readyz`) and what a signed link leads to (`downloads`) answers without a key.
+Held by `tests/api/test_identity.py`.
 """
 
 from __future__ import annotations

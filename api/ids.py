@@ -17,11 +17,14 @@ from domain.errors import NotFound, PathPart
 
 
 class Kind(StrEnum):
-    """What an identifier names: a type of the schema that implements `Node`."""
+    """What an identifier names: a type of the schema that implements `Node`, or a file that was uploaded."""
 
     CONTACT = "Contact"
     GROUP = "Group"
     SEGMENT = "Segment"
+    IMPORT = "Import"
+    UPLOAD = "Upload"
+    COPY = "GroupCopy"
 
 
 _KINDS = {kind.value: kind for kind in Kind}

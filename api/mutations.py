@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypeVar
 
 import strawberry
 from bson import ObjectId
+from starlette.datastructures import UploadFile
 
 from api.context import Info
 from api.errors import UserError, to_plain, user_errors
@@ -87,5 +88,7 @@ def _plain(given: Any) -> Any:
             return given.name
         case datetime():
             return given.isoformat()
+        case UploadFile():
+            return [given.filename, given.size]
         case _:
             return given

@@ -29,12 +29,15 @@ from api.connections import (
 )
 from api.contacts import Contact, ContactMutations, load_contact, to_contact
 from api.context import Info
+from api.copies import CopyMutations, CopyQueries, GroupCopy, copy_of
 from api.documents import KnownDocuments
 from api.executing import FreshForEachEvent, Schema
+from api.exports import ExportMutations
 from api.field_types import FieldType
 from api.fields import Field, FieldMutations, FieldOperator, operators_for, to_field
 from api.groups import Group, GroupMutations, group_of, to_group
 from api.ids import Kind, find_id, read_id, require_id
+from api.imports import Import, ImportMutations, ImportQueries, import_of
 from api.limits import OperationLimits
 from api.previews import RulePreview, to_preview
 from api.rules import RuleInput, rule_builder
@@ -51,7 +54,7 @@ from domain.searching import search_query
 @strawberry.type(
     description="What can be read. Everything is of the caller's account, and as it is at this moment."
 )
-class Query:
+class Query(ImportQueries, CopyQueries):
     @strawberry.field(
         description="The thing of this identifier: a contact, group or segment; null where there is none."
     )
@@ -65,6 +68,10 @@ class Query:
                 return await group_of(info, identifier)
             case (Kind.SEGMENT, identifier):
                 return await segment_of(info, identifier)
+            case (Kind.IMPORT, identifier):
+                return await import_of(info, identifier)
+            case (Kind.COPY, identifier):
+                return await copy_of(info, identifier)
             case _:
                 return None
 
@@ -248,7 +255,16 @@ def _named(of: str, audiences: list[Named], first: int | None, after: str | None
     description="What can be done. Everything is done in the caller's account, one after the other. What is refused is told in the "
     "payload, not as an error of the query."
 )
-class Mutation(FieldMutations, SettingsMutations, ContactMutations, GroupMutations, SegmentMutations):
+class Mutation(
+    FieldMutations,
+    SettingsMutations,
+    ContactMutations,
+    GroupMutations,
+    SegmentMutations,
+    ImportMutations,
+    ExportMutations,
+    CopyMutations,
+):
     pass
 
 
@@ -257,7 +273,7 @@ def make_schema() -> Schema:
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
-        types=[Contact, Group, Segment],
+        types=[Contact, Group, Segment, Import, GroupCopy],
         extensions=[KnownDocuments, OperationLimits],
         execution_context_class=FreshForEachEvent,
         config=StrawberryConfig(scalar_map={AttributeValue: ATTRIBUTE_VALUE}),

@@ -101,6 +101,12 @@ def _days(text: str) -> int:
     return int(text)
 
 
+def _megabytes(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 10_000:
+        raise ValueError("a number of megabytes from 1 to 10000 is wanted")
+    return int(text)
+
+
 def _origins(text: str) -> tuple[str, ...]:
     origins = tuple(part.strip() for part in text.split(",") if part.strip())
     for origin in origins:
@@ -133,6 +139,7 @@ class Settings:
     log_level: str = _setting(_log_level, "info")
     shutdown_seconds: float = _setting(_seconds, 10.0)
     log_retention_days: int = _setting(_days, 90)
+    upload_megabytes: int = _setting(_megabytes, 256)
     allowed_origins: tuple[str, ...] = _setting(_origins, ())
 
 

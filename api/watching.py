@@ -19,8 +19,10 @@ from bson import ObjectId
 from api.audiences import Audience, ChangeReason, feed_cursor, feed_position, to_reason
 from api.contacts import Contact, to_contact
 from api.context import Context, Info
+from api.copies import CopySubscriptions
 from api.groups import to_group
 from api.ids import AUDIENCES, Kind, require_id, to_id
+from api.imports import ImportSubscriptions
 from api.segments import to_segment
 from domain.audiences import Group as StoredGroup
 from domain.contact import Contact as StoredContact
@@ -148,7 +150,7 @@ AudienceArgument = Annotated[strawberry.ID, strawberry.argument(description="The
 
 
 @strawberry.type(description="What can be watched, over a websocket by the graphql-transport-ws protocol.")
-class Subscription:
+class Subscription(ImportSubscriptions, CopySubscriptions):
     @strawberry.subscription(
         description="Who joins and who leaves an audience, in order, from `after` on, or from now."
     )

@@ -5,10 +5,17 @@ Owns which services there are. Whoever holds an `Account` can reach that account
 
 from __future__ import annotations
 
+from bson import ObjectId
+
 from domain.contacts import Contacts
 from domain.converting import Converter
+from domain.copying import Copies
 from domain.definitions import Definitions
+from domain.exports import Exports
 from domain.groups import Groups
+from domain.imports.imports import Imports
+from domain.jobs import Jobs
+from domain.links import Link, Links, Thing
 from domain.membership.feed import Feed
 from domain.membership.freshness import Freshness
 from domain.membership.history import History
@@ -20,6 +27,7 @@ from domain.segments import Segments
 from domain.settings import AccountSettings
 from domain.store.store import Store
 from domain.sweeping import Sweeper
+from domain.uploads import Uploads
 
 DEFAULT_ACCOUNT = "default"
 
@@ -27,8 +35,11 @@ DEFAULT_ACCOUNT = "default"
 class Account:
     """One account's services."""
 
-    def __init__(self, name: str, store: Store, hub: Hub, freshness: Freshness, shelf: Shelf) -> None:
+    def __init__(
+        self, name: str, store: Store, hub: Hub, freshness: Freshness, shelf: Shelf, links: Links
+    ) -> None:
         self.name = name
+        self._links = links
         contacts = store.contacts(name)
         conversions = store.conversions(name)
         self.definitions = Definitions(store.definitions(name))
@@ -43,16 +54,42 @@ class Account:
         self.segments = Segments(store, self.definitions, self.sweeper)
         self.history = History(self.feed, past)
         self.outcomes = Outcomes(store.outcomes(name))
+        self.jobs = Jobs(store.jobs(name))
+        self.uploads = Uploads(store.uploads(name))
+        self.copies = Copies(
+            contacts,
+            store.steps(name),
+            jobs=self.jobs,
+            definitions=self.definitions,
+            groups=self.groups,
+            feed=self.feed,
+        )
+        self.exports = Exports(contacts, store.links(name), self.definitions, self.feed)
+        self.imports = Imports(
+            name,
+            store,
+            jobs=self.jobs,
+            uploads=self.uploads,
+            definitions=self.definitions,
+            fields=self.fields,
+            feed=self.feed,
+        )
+
+    async def link(self, thing: Thing, identifier: ObjectId) -> Link:
+        """A link to something of this account's."""
+        return await self._links.make(self.name, thing, identifier)
 
     async def resume(self) -> None:
         """Begin again with what an earlier process has left undone in the background."""
         await self.sweeper.resume()
         await self.converter.resume()
+        await self.jobs.resume()
 
     async def close(self) -> None:
         """Stop what goes on in the background."""
         await self.sweeper.close()
         await self.converter.close()
+        await self.jobs.close()
 
 
 class Accounts:
@@ -63,12 +100,13 @@ class Accounts:
         self._hub = hub
         self._freshness = Freshness(store.fences(), hub)
         self._shelf = Shelf()
+        self.links = Links(store)
         self._accounts: dict[str, Account] = {}
 
     def get(self, name: str) -> Account:
         account = self._accounts.get(name)
         if account is None:
-            account = Account(name, self._store, self._hub, self._freshness, self._shelf)
+            account = Account(name, self._store, self._hub, self._freshness, self._shelf, self.links)
             self._accounts[name] = account
         return account
 

@@ -1,4 +1,4 @@
-"""`import`: a CSV file into the contacts of the default account, beside a running server as well as without one.
+"""`import`: a CSV file or Excel workbook into the contacts of the default account, beside a running server as well as without one.
 
 Owns what is said at a terminal about an import; what it does is `domain.imports`. It needs no engine of its own: a running
 server's engine sees the writes in the stream, and without one the next start does. Nothing but the result goes to standard
@@ -26,6 +26,7 @@ from domain.accounts import DEFAULT_ACCOUNT, Account, Accounts
 from domain.errors import InvalidMapping, ShoalError, StartupError
 from domain.fields import FieldType
 from domain.imports import running
+from domain.imports.dates import DateOrder
 from domain.imports.mapping import FieldChoice
 from domain.imports.options import Options
 from domain.imports.rejects import RejectsFile, rejects_file
@@ -42,7 +43,11 @@ def add_to(commands: typer.Typer) -> None:
 
 def import_(
     file: Annotated[
-        Path, typer.Argument(help="The CSV file. Its first row holds the headers.", show_default=False)
+        Path,
+        typer.Argument(
+            help="The CSV file or Excel workbook (.xlsx). Its first row holds the headers.",
+            show_default=False,
+        ),
     ],
     *,
     key_column: Annotated[
@@ -62,6 +67,10 @@ def import_(
     separator: Annotated[
         str, typer.Option(help="What stands between several values of one cell (tags).")
     ] = ";",
+    dates: Annotated[
+        DateOrder | None,
+        typer.Option(help="What stands first in dates such as 3/5/1990, where a column leaves that open."),
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Reject the whole row where a field refuses one of its cells.")
     ] = False,
@@ -76,8 +85,11 @@ def import_(
         str | None,
         typer.Option(help="What stands between the columns; “\\t” for a tab. Detected if not said."),
     ] = None,
+    sheet: Annotated[
+        str | None, typer.Option(help="Of a workbook: the sheet. The first that is not hidden if not said.")
+    ] = None,
 ) -> None:
-    """Create and update contacts from a CSV file. Importing the same file again changes nothing."""
+    """Create and update contacts from a CSV file or an Excel workbook. Importing the same file again changes nothing."""
     report = running.Report()
     try:
         settings = read_settings(os.environ)
@@ -88,9 +100,11 @@ def import_(
             key_column=key_column,
             choices=tuple(map(read_choice, field or ())),
             separator=separator,
+            dates=dates,
             strict=strict,
             encoding=encoding,
             delimiter="\t" if delimiter == "\\t" else delimiter,
+            sheet=sheet,
         )
         place = rejects or Path(f"{file.stem}.rejects.csv")
         _check_files(file, place)
@@ -137,20 +151,13 @@ def _check_files(file: Path, rejects: Path) -> None:
 async def _import(
     settings: Settings, file: Path, options: Options, report: running.Report, refused: RejectsFile
 ) -> None:
-    async with _account(settings) as account:
+    async with opened_account(settings) as account:
         with _progress_bar() as progress:
-            importer = running.Importer(
-                definitions=account.definitions,
-                fields=account.fields,
-                contacts=account.contacts,
-                reject=refused.write,
-                progress=progress,
-            )
-            await importer.run(file, options, report)
+            await account.imports.importer(reject=refused.write, progress=progress).run(file, options, report)
 
 
 @asynccontextmanager
-async def _account(settings: Settings) -> AsyncIterator[Account]:
+async def opened_account(settings: Settings) -> AsyncIterator[Account]:
     """The default account in the database that the server uses."""
     async with opened(settings) as database:
         # Nobody watches in this process, so its hub is told nothing.
@@ -181,22 +188,24 @@ def _progress_bar() -> Iterator[Callable[[running.Progress], None]]:
 
 def _show(report: running.Report, refused: RejectsFile) -> None:
     lines = [
-        f"{report.created:>9,} created",
-        f"{report.updated:>9,} updated",
-        f"{report.unchanged:>9,} unchanged",
-        f"{report.rejected:>9,} rejected",
+        f"{report.counts.created:>9,} created",
+        f"{report.counts.updated:>9,} updated",
+        f"{report.counts.unchanged:>9,} unchanged",
+        f"{report.counts.rejected:>9,} rejected",
     ]
-    if report.superseded:
-        lines.append(f"{report.superseded:>9,} passed over, since their key comes again further down")
-    if report.cells_left_out:
-        lines.append(f"{report.cells_left_out:>9,} cells left out, which their fields refuse")
+    if report.counts.superseded:
+        lines.append(f"{report.counts.superseded:>9,} passed over, since their key comes again further down")
+    if report.counts.cells_left_out:
+        lines.append(f"{report.counts.cells_left_out:>9,} cells left out, which their fields refuse")
     if refused.lines:
         lines.append(f"What was refused, and why, stands in {refused.path}")
     if report.made:
         lines.append(f"{len(report.made):,} fields were made:")
         width = max(len(field.key) for field in report.made)
         lines += [f"    {field.key:<{width}}  {field.type}" for field in report.made]
-    if report.file_format is not None:
+    if report.file_format is not None and report.file_format.sheet is not None:
+        lines.append(f"Read from the sheet “{report.file_format.sheet}”.")
+    elif report.file_format is not None:
         encoding = report.file_format.encoding.removesuffix("-sig")
         between = {",": "commas", ";": "semicolons", "\t": "tabs"}.get(
             report.file_format.delimiter, f"“{report.file_format.delimiter}”"
@@ -207,10 +216,10 @@ def _show(report: running.Report, refused: RejectsFile) -> None:
 
 def _fail(message: str, report: running.Report) -> None:
     typer.echo(message, err=True)
-    if report.rows:
+    if report.counts.rows:
         typer.echo(
-            f"It stopped after {report.rows:,} rows, {report.created:,} created and {report.updated:,} updated. Importing the"
-            " file again does the rest, and changes nothing that is done.",
+            f"It stopped after {report.counts.rows:,} rows, {report.counts.created:,} created and {report.counts.updated:,}"
+            " updated. Importing the file again does the rest, and changes nothing that is done.",
             err=True,
         )
     raise typer.Exit(1)

@@ -1,6 +1,7 @@
 """Detection: what encoding a CSV file is in, and what stands between its columns.
 
-Owns the look at a file before it is read as a table. Refuses what is no text with `UnreadableFile`, whose message says what
+Owns the look at a file before it is read as a table; a workbook has become a CSV file before that (`workbooks`). Refuses
+what is no text with `UnreadableFile`, whose message says what
 the file seems to be. UTF-8 is proved over the whole file, in constant memory; any other encoding is a guess by a bounded sample
 of what is not ASCII, so that one strange letter at the end of a long file is seen, too.
 
@@ -37,8 +38,8 @@ _MARKS = (
 )
 _OTHER_KINDS = (
     (b"%PDF-", "a PDF document"),
-    (b"PK\x03\x04", "a ZIP archive or an Excel workbook (.xlsx); save the sheet as CSV"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel workbook (.xls); save the sheet as CSV"),
+    (b"PK\x03\x04", "a ZIP archive; unpack it first"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook (.xls) or one with a password; save the sheet as CSV"),
     (b"\x1f\x8b", "compressed; unpack it first"),
     (b"\x89PNG", "a picture"),
     (b"\xff\xd8\xff", "a picture"),
@@ -66,10 +67,14 @@ _CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f"))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileFormat:
-    """How to read a file. `encoding` is the name of a Python codec, `delimiter` one character."""
+    """How to read a file. `encoding` is the name of a Python codec, `delimiter` one character.
+
+    `sheet` is the one that it was, where it came from a workbook.
+    """
 
     encoding: str
     delimiter: str
+    sheet: str | None = None
 
 
 def detect(path: Path, *, encoding: str | None = None, delimiter: str | None = None) -> FileFormat:

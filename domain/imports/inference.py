@@ -1,9 +1,9 @@
 """Inference: which type a column has, by its cells.
 
 Pure. A column gets the narrowest type that every one of its filled cells fits: boolean, number, date, datetime, email, phone,
-then text; tags in place of text where the separator stands in at least one filled cell of twenty. Stricter than what a field
-takes when it is told its type, for a type must not cost anything: `01234` is a postal code and not 1234, `0` and `1` are
-numbers and not answers, `12E3` is an article and not 12,000.
+then text; a date in whatever form people write it (`dates`); tags in place of text where the separator stands in at least one
+filled cell of twenty. Stricter than what a field takes when it is told its type, for a type must not cost anything: `01234` is a
+postal code and not 1234, `0` and `1` are numbers and not answers, `12E3` is an article and not 12,000.
 
 Invariant: what a column's type was inferred from, its field takes. Memory: a few numbers for a column.
 Held by `tests/domain/imports/test_inference.py`.
@@ -15,6 +15,7 @@ import re
 
 from domain.errors import InvalidValue
 from domain.fields import Field, FieldType, Settings, parse_cell
+from domain.imports.dates import DateGuess, readings
 
 _NARROW: tuple[FieldType, ...] = (
     FieldType.BOOLEAN,
@@ -33,8 +34,6 @@ _SHAPES = {
     FieldType.NUMBER: re.compile(
         r"(?:\+(?![0-9]{7})|-)?(?!0[0-9])[0-9,]*(?:\.[0-9]*)?(?:[eE][+-][0-9]+)?",
     ),
-    FieldType.DATE: re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}"),
-    FieldType.DATETIME: re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}.*", re.DOTALL),
     FieldType.EMAIL: re.compile(r"[^@]+@[^@]+"),
     # Digits with something between them, neither a date (03.05.1990) nor an address of a computer (192.168.10.100).
     FieldType.PHONE: re.compile(
@@ -49,10 +48,11 @@ _LONGEST_NARROW = 500
 class ColumnGuess:
     """What the cells of one column, seen one after the other, leave possible."""
 
-    __slots__ = ("_only_digits", "_possible", "_separated", "_separator", "_settings", "filled")
+    __slots__ = ("_days", "_only_digits", "_possible", "_separated", "_separator", "_settings", "filled")
 
     def __init__(self, settings: Settings, *, separator: str) -> None:
         self._settings = settings
+        self._days: DateGuess | None = DateGuess()
         self._separator = separator
         self._possible = _NARROW
         self._separated = 0
@@ -68,8 +68,29 @@ class ColumnGuess:
         if self._separator in cell:
             self._separated += 1
         if self._possible:
-            self._possible = tuple(type for type in self._possible if _fits(type, text, self._settings))
+            if self._days is not None and not self._days.see(text):
+                self._days = None
+            self._possible = tuple(type for type in self._possible if self._fits(type, text))
             self._only_digits = self._only_digits and text.isdigit()
+
+    def _fits(self, type: FieldType, text: str) -> bool:
+        if type is FieldType.DATE or type is FieldType.DATETIME:
+            # The order is not known yet; whatever it is, the field takes what that makes of the cell.
+            return (
+                self._days is not None
+                and not (type is FieldType.DATE and self._days.timed)
+                and all(_takes(type, iso, self._settings) for iso in readings(text).values())
+            )
+        return (
+            len(text) <= _LONGEST_NARROW
+            and bool(_SHAPES[type].fullmatch(text))
+            and _takes(type, text, self._settings)
+        )
+
+    @property
+    def dates(self) -> DateGuess | None:
+        """What the cells leave of the order of days and months; None where they are no dates."""
+        return self._days if self.filled else None
 
     @property
     def type(self) -> FieldType:
@@ -84,9 +105,7 @@ class ColumnGuess:
         return FieldType.TEXT
 
 
-def _fits(type: FieldType, text: str, settings: Settings) -> bool:
-    if len(text) > _LONGEST_NARROW or not _SHAPES[type].fullmatch(text):
-        return False
+def _takes(type: FieldType, text: str, settings: Settings) -> bool:
     try:
         return parse_cell(_PROBES[type], text, settings) is not None
     except InvalidValue:

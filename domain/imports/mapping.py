@@ -12,31 +12,36 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from domain.errors import InvalidMapping
 from domain.fields import Field, FieldType, field_key
 from domain.fields.definitions import LONGEST_LABEL
+from domain.imports.dates import DateGuess, DateOrder
 from domain.imports.inference import ColumnGuess
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldChoice:
-    """What the caller says of one column: its field's key, and its type unless that is to be inferred."""
+    """What the caller says of one column: its field's key; its type, and the order of its dates, unless those are inferred."""
 
     header: str
     key: str
     type: FieldType | None = None
+    dates: DateOrder | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where a column goes. `made`: the field is not there yet."""
+    """Where a column goes. `made`: the field is not there yet. `dates`: how those are read that could mean either."""
 
     position: int
     name: str
     field: Field
     made: bool
+    dates: DateOrder | None = None
 
 
 def find_column(headers: Sequence[str], name: str) -> int:
@@ -51,6 +56,13 @@ def find_column(headers: Sequence[str], name: str) -> int:
     listed = ", ".join(f"“{header[:60]}”" for header in names[:50])
     more = f" and {len(names) - 50:,} more" if len(names) > 50 else ""
     raise InvalidMapping(f"There is no column “{wanted[:60]}”.{meant} The columns are {listed}{more}.")
+
+
+def open_dates(name: str) -> InvalidMapping:
+    return InvalidMapping(
+        f"The dates of the column “{name[:60]}” may have their day first or their month: 3/5/1990 is in March or in May."
+        " Say which."
+    )
 
 
 def column_names(headers: Sequence[str]) -> list[str]:
@@ -98,13 +110,36 @@ def column_keys(headers: Sequence[str], choices: Mapping[int, FieldChoice]) -> l
 
 
 def columns_to_guess(
-    headers: Sequence[str], known: Mapping[str, Field], choices: Mapping[int, FieldChoice]
+    headers: Sequence[str],
+    known: Mapping[str, Field],
+    choices: Mapping[int, FieldChoice],
+    left_out: AbstractSet[int] = frozenset(),
 ) -> list[int]:
     """The columns whose type neither a field that is there nor the caller says."""
     return [
         position
         for position, key in enumerate(column_keys(headers, choices))
-        if key not in known and (position not in choices or choices[position].type is None)
+        if position not in left_out
+        and key not in known
+        and (position not in choices or choices[position].type is None)
+    ]
+
+
+def columns_of_dates(
+    headers: Sequence[str],
+    known: Mapping[str, Field],
+    choices: Mapping[int, FieldChoice],
+    left_out: AbstractSet[int] = frozenset(),
+) -> list[int]:
+    """The columns that go to days or points in time, as a field that is there or the caller says."""
+    types = [
+        known[key].type if key in known else choices[position].type if position in choices else None
+        for position, key in enumerate(column_keys(headers, choices))
+    ]
+    return [
+        position
+        for position, type in enumerate(types)
+        if position not in left_out and type in (FieldType.DATE, FieldType.DATETIME)
     ]
 
 
@@ -113,14 +148,21 @@ def map_columns(
     guesses: Mapping[int, ColumnGuess],
     known: Mapping[str, Field],
     choices: Mapping[int, FieldChoice],
+    dates: Mapping[int, DateGuess] = MappingProxyType({}),
+    *,
+    left_out: AbstractSet[int] = frozenset(),
+    order: DateOrder | None = None,
 ) -> tuple[Target, ...]:
-    """The field of each column. `guesses` are those of `columns_to_guess`.
+    """The field of each column. `guesses` are those of `columns_to_guess`, `dates` those of `columns_of_dates`.
 
-    A column that has neither header nor content, and no field from an earlier import, is left out.
+    A column that has neither header nor content, and no field from an earlier import, is left out. Raises `InvalidMapping` for
+    a column whose dates could have their day or their month first while nobody says which.
     """
     targets: list[Target] = []
     names, keys = column_names(headers), column_keys(headers, choices)
     for position, (name, key) in enumerate(zip(names, keys, strict=True)):
+        if position in left_out:
+            continue
         field = known.get(key)
         made = field is None
         if field is None:
@@ -130,5 +172,18 @@ def map_columns(
             type = choices[position].type if guess is None else guess.type
             assert type is not None, "a column without a guess has a type that was chosen"
             field = Field(key=key, label=name[:LONGEST_LABEL], type=type)
-        targets.append(Target(position=position, name=name, field=field, made=made))
+        said = (choices[position].dates if position in choices else None) or order
+        days = dates.get(position) or (guesses[position].dates if position in guesses else None)
+        of_days = field.type in (FieldType.DATE, FieldType.DATETIME)
+        if of_days and said is None and days is not None and days.is_open:
+            raise open_dates(name)
+        targets.append(
+            Target(
+                position=position,
+                name=name,
+                field=field,
+                made=made,
+                dates=(said or (None if days is None else days.order)) if of_days else None,
+            )
+        )
     return tuple(targets)

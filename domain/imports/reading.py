@@ -21,6 +21,7 @@ from typing import BinaryIO
 
 from domain.errors import LimitExceeded, UnreadableFile
 from domain.imports.detection import FileFormat
+from domain.tables import FORMULA_SIGNS
 
 MAX_COLUMNS = 1_000
 LONGEST_CELL = 1_000_000
@@ -99,7 +100,7 @@ class Table:
             if len(cells) < width or (len(cells) > width and any(map(str.strip, cells[width:]))):
                 yield Ragged(self._row, len(cells))
             else:
-                yield Record(self._row, cells[:width])
+                yield Record(self._row, [_as_meant(cell) for cell in cells[:width]])
 
     def _next(self) -> list[str] | None:
         """The next row with any content."""
@@ -133,6 +134,11 @@ def open_table(path: Path, file_format: FileFormat) -> Iterator[Table]:
     """The table in a file. Raises `UnreadableFile`, `LimitExceeded` for too many columns, and `OSError`."""
     with path.open("rb") as file:
         yield Table(file, file_format)
+
+
+def _as_meant(cell: str) -> str:
+    """Without the apostrophe that an export puts before what a spreadsheet would take for a formula (`domain.tables`)."""
+    return cell[1:] if cell[:1] == "'" and cell[1:2] in FORMULA_SIGNS else cell
 
 
 def _headers(cells: list[str]) -> tuple[str, ...]:

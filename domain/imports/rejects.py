@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LONGEST_VALUE = 1_000
+COLUMNS = ("Row", "Column", "Value", "Reason")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,7 @@ class RejectsFile:
         self.lines = 0
         self._file = path.open("w", encoding="utf-8", newline="")
         self._writer = csv.writer(self._file)
-        self._writer.writerow(("Row", "Column", "Value", "Reason"))
+        self._writer.writerow(COLUMNS)
 
     def write(self, rejection: Rejection) -> None:
         value = rejection.value

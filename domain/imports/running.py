@@ -1,36 +1,40 @@
-"""Running: a CSV file into an account's contacts, in two passes.
+"""Running: a spreadsheet into an account's contacts, in two passes.
 
 Owns the order of things. The first pass reads the file to its end; only then fields are made, and the second pass writes in
 batches. So a file that cannot be read leaves nothing behind. A cell that its field refuses is left out while its row goes in
 (`strict`: the row is rejected); a row without a key, or with another number of cells than the header, is rejected; of several
 rows with one key the last one counts, even where it is rejected. Reading goes on in a thread while a batch is being written.
 
-Invariant: created, updated, unchanged, superseded and rejected rows are all rows, and the same file a second time changes
+Invariant: created, updated, unchanged, skipped, superseded and rejected rows are all rows, and the same file a second time changes
 nothing. Held by `tests/domain/imports/test_running.py`. Memory: two batches, whatever the length of the file.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
-from domain.contacts import Contacts, Outcome
 from domain.definitions import Definitions
-from domain.errors import LimitExceeded, VersionConflict
-from domain.fields import Field
+from domain.errors import InvalidMapping, LimitExceeded, NotFound, VersionConflict
+from domain.fields import Field, FieldType
 from domain.imports.batching import Batch, Batches
-from domain.imports.detection import FileFormat, detect
-from domain.imports.mapping import Target, map_columns
-from domain.imports.options import Options
+from domain.imports.detection import FileFormat
+from domain.imports.mapping import Target, column_names
+from domain.imports.options import Match, Options
+from domain.imports.planning import Planner, path_of
 from domain.imports.rejects import Rejection
 from domain.imports.repeats import LastRows
+from domain.imports.sources import to_table
+from domain.imports.steps import Counts, Step
 from domain.imports.surveying import Survey
+from domain.imports.writing import Carries, Writer
 from domain.registry import MAX_FIELDS, Fields
-from domain.store.log import Reason
+from domain.store.scope import Scoped
 
 T = TypeVar("T")
 
@@ -46,20 +50,13 @@ class Progress:
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """What became of the rows so far. `superseded`: those whose key comes again further down."""
+    """What became of the rows so far, and of the columns."""
 
     file_format: FileFormat | None = None
     targets: tuple[Target, ...] = ()
-    created: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    superseded: int = 0
-    rejected: int = 0
-    cells_left_out: int = 0
-
-    @property
-    def rows(self) -> int:
-        return self.created + self.updated + self.unchanged + self.superseded + self.rejected
+    counts: Counts = field(default_factory=Counts)
+    total: int = 0
+    """How many rows there are; known after the first pass."""
 
     @property
     def made(self) -> tuple[Field, ...]:
@@ -67,35 +64,58 @@ class Report:
         return tuple(target.field for target in self.targets if target.made)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """What a run is for. `carries` makes what batches are given to; `writes`: fields are made for new columns.
+
+    `surveyed` is called between the passes, with the path of what rows are matched by; `begun` is the step that it goes on with.
+    """
+
+    carries: Callable[[Planner, str], Carries]
+    surveyed: Callable[[str], Awaitable[None]]
+    writes: bool = True
+    begun: Step | None = None
+
+
 class Importer:
-    """Imports into one account. `reject` is told of every refused cell and row, in the order of the file."""
+    """Imports into one account. `reject` is told of every refused cell and row, in the order of the file.
+
+    `progress` may raise, which ends the run between two batches.
+    """
 
     def __init__(
         self,
-        *,
+        contacts: Scoped,
         definitions: Definitions,
         fields: Fields,
-        contacts: Contacts,
+        *,
         reject: Callable[[Rejection], None],
         progress: Callable[[Progress], None],
     ) -> None:
+        self._contacts = contacts
         self._definitions = definitions
         self._fields = fields
-        self._contacts = contacts
         self._reject = reject
         self._progress = progress
 
-    async def run(self, path: Path, options: Options, report: Report) -> None:
+    async def run(self, path: Path, options: Options, report: Report, way: Way | None = None) -> None:
         """Import the file. `report` is kept up to date, so that it tells how far a run came that failed.
 
         Raises `UnreadableFile`, `InvalidMapping`, `InvalidField` and `LimitExceeded` before anything is written, `VersionConflict`
-        where a field was deleted or got another type meanwhile, and `OSError` from the file system.
+        and `NotFound` where a field or the group went away meanwhile, and `OSError` from the file system.
         """
-        size = (await asyncio.to_thread(path.stat)).st_size
-        file_format = await asyncio.to_thread(
-            detect, path, encoding=options.encoding, delimiter=options.delimiter
+        way = way or Way(
+            carries=lambda planner, column: Writer(self._contacts, planner, column), surveyed=_nothing
         )
-        report.file_format = file_format
+        with TemporaryDirectory(prefix="shoal-import-") as directory:
+            source = await to_table(path, options, Path(directory))
+            report.file_format = source.format
+            await self._run(source.path, source.format, options, report, way)
+
+    async def _run(
+        self, path: Path, file_format: FileFormat, options: Options, report: Report, way: Way
+    ) -> None:
+        size = (await asyncio.to_thread(path.stat)).st_size
         catalogue = await self._definitions.current()
         settings, known = catalogue.settings, catalogue.fields
         with LastRows() as last_rows:
@@ -103,8 +123,17 @@ class Importer:
             with closing(survey.steps(path, file_format, options, settings, known)) as steps:
                 while (position := await _step(steps)) is not None:
                     self._progress(Progress(writing=False, position=position, size=size))
-            report.targets = map_columns(survey.headers, survey.guesses, known, survey.choices)
-            await self._make_fields(report.made, room=MAX_FIELDS - len(known))
+            # A run that goes on has its columns already: the fields that it made are no news now.
+            report.targets = report.targets or survey.targets(known)
+            report.total = survey.rows
+            _check_match(report.targets, survey.key_position, options.match)
+            matched_by = path_of(options.match, report.targets, survey.key_position)
+            made = report.made
+            _check_room([field_ for field_ in made if field_.key not in known], room=MAX_FIELDS - len(known))
+            await way.surveyed(matched_by)
+            if way.writes:
+                for field_ in made:
+                    await self._fields.create(key=field_.key, label=field_.label, type=field_.type)
             reading = Batches(
                 report.targets,
                 key_position=survey.key_position,
@@ -112,50 +141,75 @@ class Importer:
                 options=options,
                 last_rows=last_rows,
             )
-            with closing(reading.read(path, file_format)) as batches:
-                await self._write(batches, report, size)
-
-    async def _make_fields(self, wanted: Sequence[Field], *, room: int) -> None:
-        if len(wanted) > room:
-            raise LimitExceeded(
-                f"The file needs {len(wanted):,} new fields, and an account has {MAX_FIELDS:,} at most. Leave columns out."
+            after, through = (0, 0) if way.begun is None else (way.begun.since, way.begun.through)
+            carrier = way.carries(
+                Planner(self._contacts, options, matched_by),
+                column_names(survey.headers)[survey.key_position],
             )
-        for field in wanted:
-            await self._fields.create(key=field.key, label=field.label, type=field.type)
+            with closing(reading.read(path, file_format, after=after, through=through)) as batches:
+                await self._write(batches, options, report, size, carrier, writes=way.writes)
 
-    async def _write(self, batches: Generator[Batch, None, None], report: Report, size: int) -> None:
+    async def _write(
+        self,
+        batches: Generator[Batch, None, None],
+        options: Options,
+        report: Report,
+        size: int,
+        carrier: Carries,
+        *,
+        writes: bool,
+    ) -> None:
+        there = [target for target in report.targets if writes or not target.made]
         batch = await _step(batches)
         while batch is not None:
             upcoming = asyncio.create_task(_step(batches))
             try:
-                await self._check_fields(report.targets)
-                outcomes = await self._contacts.upsert(batch.rows, reason=Reason.IMPORTED)
+                await self._check(there, options)
+                report.counts = await carrier.carry_out(batch, report.counts)
+                for rejection in batch.rejections:
+                    self._reject(rejection)
+                self._progress(Progress(writing=True, position=batch.position, size=size))
             except BaseException:
                 # Only when the thread has done its step, file and table can be closed.
                 await asyncio.gather(upcoming, return_exceptions=True)
                 raise
-            kinds = [outcome for _, outcome in outcomes]
-            report.created += kinds.count(Outcome.CREATED)
-            report.updated += kinds.count(Outcome.UPDATED)
-            report.unchanged += kinds.count(Outcome.UNCHANGED)
-            report.superseded += batch.superseded
-            report.rejected += batch.rejected
-            report.cells_left_out += batch.cells_left_out
-            for rejection in batch.rejections:
-                self._reject(rejection)
-            self._progress(Progress(writing=True, position=batch.position, size=size))
             batch = await upcoming
 
-    async def _check_fields(self, targets: Sequence[Target]) -> None:
-        """What was read by a type that the field has no more must not be written."""
-        known = (await self._definitions.current()).fields
+    async def _check(self, targets: Sequence[Target], options: Options) -> None:
+        """What was read by a type that the field has no more must not be written, nor a group that is gone."""
+        catalogue = await self._definitions.current()
         for target in targets:
-            field = known.get(target.field.key)
-            if field is None or field.type is not target.field.type:
+            field_ = catalogue.fields.get(target.field.key)
+            if field_ is None or field_.type is not target.field.type:
                 raise VersionConflict(
                     f"The field “{target.field.key}” was deleted, or got another type, while the file was being imported. Import it"
                     " again: what is written already stays as it is."
                 )
+        if options.group is not None and options.group not in catalogue.groups:
+            raise NotFound("There is no such group. It may have been deleted.", path=("group",))
+
+
+async def _nothing(_: str) -> None:
+    pass
+
+
+def _check_room(made: Sequence[Field], *, room: int) -> None:
+    if len(made) > room:
+        raise LimitExceeded(
+            f"The file needs {len(made):,} new fields, and an account has {MAX_FIELDS:,} at most. Leave columns out."
+        )
+
+
+def _check_match(targets: Sequence[Target], position: int, match: Match) -> None:
+    if match is Match.KEY:
+        return
+    wanted = {Match.EMAIL: FieldType.EMAIL, Match.PHONE: FieldType.PHONE}[match]
+    found = next((target for target in targets if target.position == position), None)
+    if found is None or found.field.type is not wanted:
+        named = "goes to no field" if found is None else f"goes to a field of type {found.field.type}"
+        raise InvalidMapping(
+            f"Rows are to be matched by {wanted}, and their column {named}. Lead it to one of type {wanted}."
+        )
 
 
 async def _step(steps: Generator[T, None, None]) -> T | None:

@@ -6,17 +6,27 @@ leave possible, and the last row of each key. Held by `tests/domain/imports/test
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from itertools import islice
 from pathlib import Path
 
 from domain.contact import checked_key
 from domain.errors import InvalidValue, UnreadableFile
 from domain.fields import Field, Settings
+from domain.fields.normal import normal_email, normal_phone
+from domain.imports.dates import DateGuess, readings
 from domain.imports.detection import FileFormat
 from domain.imports.inference import ColumnGuess
-from domain.imports.mapping import FieldChoice, columns_to_guess, find_column, resolve_choices
-from domain.imports.options import Options
+from domain.imports.mapping import (
+    FieldChoice,
+    Target,
+    columns_of_dates,
+    columns_to_guess,
+    find_column,
+    map_columns,
+    resolve_choices,
+)
+from domain.imports.options import Match, Options
 from domain.imports.reading import Record, open_table
 from domain.imports.repeats import LastRows
 
@@ -28,8 +38,11 @@ class Survey:
 
     headers: tuple[str, ...]
     guesses: dict[int, ColumnGuess]
+    dates: dict[int, DateGuess]
     choices: dict[int, FieldChoice]
+    left_out: frozenset[int]
     key_position: int
+    rows: int
 
     def __init__(self, last_rows: LastRows) -> None:
         self._last_rows = last_rows
@@ -50,18 +63,35 @@ class Survey:
             self.headers = table.headers
             self.key_position = find_column(table.headers, options.key_column)
             self.choices = resolve_choices(table.headers, options.choices, known)
+            self.left_out = frozenset(find_column(table.headers, name) for name in options.left_out)
+            self._identify = identify(self.key_position, options.match, settings)
+            self._order = options.dates
+            looked_at = (table.headers, known, self.choices, self.left_out)
             self.guesses = {
                 position: ColumnGuess(settings, separator=options.separator)
-                for position in columns_to_guess(table.headers, known, self.choices)
+                for position in columns_to_guess(*looked_at)
             }
+            self.dates = {position: DateGuess() for position in columns_of_dates(*looked_at)}
             rows = table.rows()
-            empty = True
+            self.rows = 0
             while some := list(islice(rows, STEP)):
-                empty = False
+                self.rows += len(some)
                 self._look_at([row for row in some if isinstance(row, Record)])
                 yield table.position
-            if empty:
+            if not self.rows:
                 raise UnreadableFile("The file has a header and not a single row under it.")
+
+    def targets(self, known: Mapping[str, Field]) -> tuple[Target, ...]:
+        """The field of each column. Raises `InvalidMapping` where somebody must say how dates are to be read."""
+        return map_columns(
+            self.headers,
+            self.guesses,
+            known,
+            self.choices,
+            self.dates,
+            left_out=self.left_out,
+            order=self._order,
+        )
 
     def _look_at(self, records: list[Record]) -> None:
         keys: list[tuple[str, int]] = []
@@ -69,16 +99,33 @@ class Survey:
             for position, guess in self.guesses.items():
                 if cell := record.cells[position]:
                     guess.see(cell)
+            for position, days in self.dates.items():
+                # What is no date is the second pass's to refuse; it says nothing of the others.
+                if readings(cell := record.cells[position]):
+                    days.see(cell)
             try:
-                keys.append((key_of(record, self.key_position), record.row))
+                keys.append((self._identify(record), record.row))
             except InvalidValue:
                 continue  # the second pass rejects the row
         self._last_rows.note(keys)
 
 
-def key_of(record: Record, position: int) -> str:
-    """The key of the row's contact. Raises `InvalidValue`."""
-    cell = record.cells[position]
-    if not cell.strip():
-        raise InvalidValue("This row has no key.")
-    return checked_key(cell)
+def identify(position: int, match: Match, settings: Settings) -> Callable[[Record], str]:
+    """What tells the contact of a row: its key, or the normal form of its address or number. The call raises `InvalidValue`."""
+
+    def identity(record: Record) -> str:
+        cell = record.cells[position]
+        if not cell.strip():
+            raise InvalidValue(f"This row has no {_CALLED[match]}.")
+        match match:
+            case Match.KEY:
+                return checked_key(cell)
+            case Match.EMAIL:
+                return normal_email(cell)
+            case Match.PHONE:
+                return normal_phone(cell, settings)
+
+    return identity
+
+
+_CALLED = {Match.KEY: "key", Match.EMAIL: "email address", Match.PHONE: "phone number"}

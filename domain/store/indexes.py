@@ -28,6 +28,10 @@ LEASES = "leases"
 OUTCOMES = "outcomes"
 CONVERSIONS = "conversions"
 REQUESTS = "requests"
+UPLOADS = "uploads"
+JOBS = "jobs"
+STEPS = "steps"
+LINKS = "links"
 
 COLLECTIONS = (
     CONTACTS,
@@ -41,6 +45,10 @@ COLLECTIONS = (
     OUTCOMES,
     CONVERSIONS,
     REQUESTS,
+    UPLOADS,
+    JOBS,
+    STEPS,
+    LINKS,
 )
 
 OUTCOME_LIFETIME_SECONDS = 24 * 3600
@@ -111,6 +119,32 @@ INDEXES = (
         keys=(("at", 1),),
         options={"expireAfterSeconds": REQUEST_LIFETIME_SECONDS},
         serves="forgetting what the engine was asked a week ago",
+    ),
+    Index(
+        collection=UPLOADS,
+        keys=(("account", 1), ("upload", 1), ("part", 1)),
+        options={"unique": True},
+        serves="the parts of an uploaded file, in their order",
+    ),
+    Index(
+        collection=JOBS,
+        keys=(("account", 1), ("kind", 1), ("_id", 1)),
+        serves="the imports of an account, newest first, and those that nobody is at work on",
+    ),
+    Index(
+        collection=STEPS,
+        keys=(("account", 1), ("job", 1), ("since", 1)),
+        options={"unique": True},
+        serves="the journal of a job, its newest step first; two processes cannot go on from one place",
+    ),
+    *(
+        Index(
+            collection=collection,
+            keys=(("expires", 1),),
+            options={"expireAfterSeconds": 0},
+            serves="forgetting it when its time has come",
+        )
+        for collection in (UPLOADS, JOBS, STEPS, LINKS)
     ),
 )
 

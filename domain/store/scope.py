@@ -101,11 +101,18 @@ class Scoped:
         return found
 
     async def stream(
-        self, query: Query, *, projection: Mapping[str, Any] | None = None, sort: Sort | None = None
+        self,
+        query: Query,
+        *,
+        projection: Mapping[str, Any] | None = None,
+        sort: Sort | None = None,
+        batch: int = 1000,
     ) -> AsyncIterator[Document]:
-        """The documents that match, one by one from a database cursor: constant memory for any number of them."""
+        """The documents that match, one by one from a database cursor, which fetches `batch` at once: constant memory for any
+        number of them.
+        """
         async with self._collection.find(
-            self.scoped(query), projection, sort=sort, batch_size=1000
+            self.scoped(query), projection, sort=sort, batch_size=batch
         ) as cursor:
             async for document in cursor:
                 yield document

@@ -20,6 +20,7 @@ from domain.store.mailbox import Mailbox
 from domain.store.past import Past
 from domain.store.requests import Requests
 from domain.store.scope import Scoped
+from domain.store.secret import load_secret
 from domain.store.server import ServerTraits, inspect
 from domain.store.soundness import Soundness
 
@@ -59,6 +60,18 @@ class Store:
     def conversions(self, account: str) -> Scoped:
         return Scoped(self._database[indexes.CONVERSIONS], account)
 
+    def uploads(self, account: str) -> Scoped:
+        return Scoped(self._database[indexes.UPLOADS], account)
+
+    def jobs(self, account: str) -> Scoped:
+        return Scoped(self._database[indexes.JOBS], account)
+
+    def steps(self, account: str) -> Scoped:
+        return Scoped(self._database[indexes.STEPS], account)
+
+    def links(self, account: str) -> Scoped:
+        return Scoped(self._database[indexes.LINKS], account)
+
     def fences(self) -> Fences:
         """The fences of a new writer."""
         return Fences(self._database)
@@ -77,6 +90,10 @@ class Store:
     async def prepare_freezing(self) -> None:
         """Make what broken segments need, before the first of them is frozen."""
         await indexes.prepare_freezing(self._database)
+
+    async def secret(self) -> bytes:
+        """What is signed with it, somebody signed who could read this database."""
+        return await load_secret(self._database)
 
     async def ping(self) -> None:
         """Raises a `pymongo.errors.PyMongoError` where the database does not answer."""

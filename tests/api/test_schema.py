@@ -126,6 +126,8 @@ PROMISED: dict[str, dict[str, str]] = {
             ("createSegment", "CreateSegment"),
             ("updateSegment", "UpdateSegment"),
             ("deleteSegment", "DeleteSegment"),
+            ("createExport", "CreateExport"),
+            ("copyToGroup", "CopyToGroup"),
         )
     },
     "CreateContactPayload": {"contact": "Contact", "errors": "[UserError!]!"},
@@ -134,7 +136,23 @@ PROMISED: dict[str, dict[str, str]] = {
     "Subscription": {
         "membershipChanges(audience: ID!, after: String)": "MembershipEvent!",
         "audienceSize(audience: ID!, atMostEveryMs: Int)": "AudienceSize!",
+        "importProgress(id: ID!)": "Import!",
+        "groupCopyProgress(id: ID!)": "GroupCopy!",
     },
+    "Import": {
+        "id": "ID!",
+        "state": "ImportState!",
+        "percent": "Int!",
+        "rowsPerSecond": "Float!",
+        "columns": "[ImportColumn!]!",
+        "report": "ImportReport",
+        "forecast": "ImportForecast",
+        "rejectsUrl": "String",
+        "error": "UserError",
+    },
+    "ImportReport": dict.fromkeys(("created", "updated", "unchanged", "rejected"), "Int!"),
+    "Export": {"url": "String!", "expiresAt": "DateTime!"},
+    "GroupCopy": {"id": "ID!", "state": "GroupCopyState!", "percent": "Int!", "group": "Group"},
     "FeedStarted": {"cursor": "String!", "size": "Int!"},
     "ContactJoined": MOVE,
     "ContactLeft": MOVE,
@@ -169,6 +187,7 @@ PROMISED_INPUTS: dict[str, dict[str, str]] = {
 PROMISED_VALUES = {
     "SegmentStatus": {"LIVE", "BROKEN"},
     "FieldConversionState": {"WAITING", "RUNNING", "DONE"},
+    "ImportState": {"READY", "CHECKING", "RUNNING", "DONE", "CANCELLED", "FAILED", "UNDOING", "UNDONE"},
     "ChangeReason": {
         "CONTACT_CREATED",
         "CONTACT_UPDATED",

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.fields import Field, FieldType, Settings, parse_cell
+from domain.imports.dates import readings
 from domain.imports.inference import ColumnGuess
 
 SETTINGS = Settings()
@@ -63,9 +64,11 @@ CASES: list[tuple[FieldType, list[str]]] = [
     (DATE, ["1965-01-31", "2000-02-29"]),
     (TEXT, ["1965-01-31", "2001-02-29"]),
     (TEXT, ["0000-01-01"]),
-    (TEXT, ["03.05.1990"]),
-    (TEXT, ["05/03/1990"]),
-    (TEXT, ["1990/05/03"]),
+    (DATE, ["03.05.1990", "1990-05-03"]),
+    (DATE, ["05/03/1990"]),
+    (DATE, ["1990/05/03", "3 May 1990"]),
+    (TEXT, ["25/12/1990", "12/25/1990"]),
+    (DATETIME, ["25/12/1990 10:30", "26.12.1990"]),
     (TEXT, ["1965-01-31", "1965"]),
     (DATETIME, ["2026-05-03T10:00:00Z", "2026-05-03 10:00"]),
     (DATETIME, ["2026-05-03", "2026-05-03T10:00:00.123+02:00"]),
@@ -128,7 +131,7 @@ def test_telephones_are_read_by_the_region_of_the_account() -> None:
 def test_postal_codes_and_dates_are_no_telephones_in_a_region_of_short_numbers() -> None:
     germany = Settings(region="DE")
     assert guessed(["01234", "10115"], settings=germany) is TEXT
-    assert guessed(["03.05.1990"], settings=germany) is TEXT
+    assert guessed(["03.05.1990"], settings=germany) is DATE
 
 
 ODD = st.sampled_from(
@@ -145,7 +148,8 @@ def test_what_a_type_was_inferred_from_its_field_takes(cells: list[str]) -> None
     field = Field(key="x", label="x", type=type)
     for cell in cells:
         if "\0" not in cell and cell.isprintable():
-            parse_cell(field, cell, SETTINGS)
+            for read in readings(cell).values() if type in {DATE, DATETIME} else [cell]:
+                parse_cell(field, read, SETTINGS)
 
 
 @given(CELLS, st.randoms())

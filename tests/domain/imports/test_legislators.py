@@ -10,12 +10,13 @@ import os
 from pathlib import Path
 
 import pytest
+import xlsxwriter
 
 from domain.accounts import Account
 from domain.fields import FieldType
 from domain.imports.options import Options
 from domain.imports.rejects import Rejection
-from domain.imports.running import Importer, Report
+from domain.imports.running import Report
 from domain.rules.query import to_query
 from domain.rules.text import parse
 from domain.rules.tree import Limits
@@ -41,25 +42,21 @@ SIZES = {
 async def imported(account: Account, path: Path) -> Report:
     report = Report()
     refused: list[Rejection] = []
-    importer = Importer(
-        definitions=account.definitions,
-        fields=account.fields,
-        contacts=account.contacts,
-        reject=refused.append,
-        progress=lambda _: None,
-    )
+    importer = account.imports.importer(reject=refused.append, progress=lambda _: None)
     await importer.run(path, Options(key_column="Member ID"), report)
     assert refused == []
     return report
 
 
-@pytest.mark.parametrize("kind", ["as it is", "semicolons and Latin-1"])
+@pytest.mark.parametrize("kind", ["as it is", "semicolons and Latin-1", "an Excel workbook"])
 async def test_the_list_comes_in_whole_and_its_segments_have_the_sizes_counted_by_hand(
     world: World, tmp_path: Path, kind: str
 ) -> None:
-    path = LIST if kind == "as it is" else western(tmp_path)
+    path = {"as it is": lambda _: LIST, "semicolons and Latin-1": western, "an Excel workbook": workbook}[
+        kind
+    ](tmp_path)
     report = await imported(world.account, path)
-    assert (report.created, report.rows) == (537, 537)
+    assert (report.counts.created, report.counts.rows) == (537, 537)
     catalogue = await world.account.definitions.current()
     types = {key: catalogue.fields[key].type for key in ("birthday", "terms_served", "chambers", "phone")}
     assert types == {
@@ -75,7 +72,7 @@ async def test_the_list_comes_in_whole_and_its_segments_have_the_sizes_counted_b
     assert sizes == SIZES
 
     again = await imported(world.account, path)
-    assert (again.unchanged, again.rows, again.made) == (537, 537, ())
+    assert (again.counts.unchanged, again.counts.rows, again.made) == (537, 537, ())
 
 
 def western(directory: Path) -> Path:
@@ -85,4 +82,13 @@ def western(directory: Path) -> Path:
         path.open("w", encoding="latin-1", newline="") as file,
     ):
         csv.writer(file, delimiter=";").writerows(csv.reader(source))
+    return path
+
+
+def workbook(directory: Path) -> Path:
+    path = directory / "book.xlsx"
+    with LIST.open(encoding="utf-8", newline="") as source, xlsxwriter.Workbook(path) as book:
+        sheet = book.add_worksheet("Members")
+        for number, row in enumerate(csv.reader(source)):
+            sheet.write_row(number, 0, row)
     return path

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from domain.errors import InvalidField, InvalidMapping
 from domain.fields import RESERVED_KEYS, Field, FieldRegistry, FieldType, Settings
+from domain.imports.dates import DateOrder
 from domain.imports.inference import ColumnGuess
 from domain.imports.mapping import (
     FieldChoice,
@@ -97,6 +98,22 @@ def test_a_choice_gives_the_type_or_leaves_it_to_the_cells() -> None:
     )
     targets = mapped(["Code", "Role", "Age"], "01234", "Staff", "7", choices=choices)
     assert [target.field.type for target in targets] == [FieldType.NUMBER, FieldType.CHOICE, FieldType.NUMBER]
+
+
+def test_dates_that_could_mean_either_are_asked_for() -> None:
+    with pytest.raises(InvalidMapping, match="“Born” may have their day first or their month"):
+        mapped(["Born"], "03/05/1990")
+    for order in DateOrder:
+        (target,) = mapped(
+            ["Born"], "03/05/1990", choices=(FieldChoice(header="Born", key="born", dates=order),)
+        )
+        assert (target.field.type, target.dates) == (FieldType.DATE, order)
+    (target,) = mapped(["Born"], "25/05/1990")
+    assert target.dates is DateOrder.DAY_FIRST
+    (target,) = mapped(
+        ["Born"], "03/05/1990", choices=(FieldChoice(header="Born", key="born", type=FieldType.TEXT),)
+    )
+    assert (target.field.type, target.dates) == (FieldType.TEXT, None)
 
 
 def test_only_columns_of_unknown_type_are_looked_at() -> None:

@@ -48,6 +48,7 @@ ROWS: list[tuple[str, str, list[Record | Ragged]]] = [
     ("a big cell", f"a,b\n1,{'x' * 200_000}\n", [Record(2, ["1", "x" * 200_000])]),
     ("white space stays", "a,b\n 1 ,\t2\n", [Record(2, [" 1 ", "\t2"])]),
     ("header only", "a,b\n", []),
+    ("an apostrophe before a formula", "a,b\n'=1,'1\n", [Record(2, ["=1", "'1"])]),
 ]
 
 
@@ -112,7 +113,9 @@ def test_a_cell_of_a_hundred_megabytes_is_refused_without_being_held(tmp_path: P
         tracemalloc.stop()
 
 
-CELL = st.text(st.characters(exclude_categories=["Cs"]), min_size=0, max_size=6)
+CELL = st.text(st.characters(exclude_categories=["Cs"]), min_size=0, max_size=6).filter(
+    lambda cell: not cell.startswith("'")
+)
 
 
 @given(st.lists(st.tuples(CELL, CELL, CELL), max_size=6), st.sampled_from([",", ";", "\t", "|"]))

@@ -16,10 +16,13 @@ from domain.accounts import Account
 from domain.errors import InvalidMapping, LimitExceeded, NameTaken, UnreadableFile, VersionConflict
 from domain.fields import Field, FieldType
 from domain.imports import batching
+from domain.imports.batching import Batch
 from domain.imports.mapping import FieldChoice
 from domain.imports.options import Options
 from domain.imports.rejects import Rejection
-from domain.imports.running import Importer, Progress, Report
+from domain.imports.running import Progress, Report
+from domain.imports.steps import Counts
+from domain.imports.writing import Writer
 from domain.membership.messages import Progress as Told
 from domain.store.log import Reason
 from tests.domain.conftest import World
@@ -36,7 +39,7 @@ class Imported:
     @property
     def counts(self) -> tuple[int, int, int, int]:
         report = self.report
-        return report.created, report.updated, report.unchanged, report.rejected
+        return report.counts.created, report.counts.updated, report.counts.unchanged, report.counts.rejected
 
 
 @pytest.fixture
@@ -46,15 +49,9 @@ def account(world: World) -> Account:
 
 async def imported(account: Account, path: Path, **options: Any) -> Imported:
     told = Imported()
-    importer = Importer(
-        definitions=account.definitions,
-        fields=account.fields,
-        contacts=account.contacts,
-        reject=told.rejections.append,
-        progress=told.progress.append,
-    )
+    importer = account.imports.importer(reject=told.rejections.append, progress=told.progress.append)
     await importer.run(path, Options(**{"key_column": "No", **options}), told.report)
-    assert told.report.rows == sum(told.counts) + told.report.superseded
+    assert told.report.counts.rows == sum(told.counts) + told.report.counts.superseded
     return told
 
 
@@ -137,10 +134,10 @@ async def test_the_same_file_again_writes_nothing(
     ]
     path = sheet(tmp_path, ("No", "Name", "Big", "Half", "At", "Tags", "Yes"), *rows)
     first = await imported(account, path)
-    assert (first.counts, first.report.superseded) == ((40, 0, 0, 0), 20)
+    assert (first.counts, first.report.counts.superseded) == ((40, 0, 0, 0), 20)
     before = await snapshot(database)
     again = await imported(account, path)
-    assert (again.counts, again.report.superseded) == ((0, 0, 40, 0), 20)
+    assert (again.counts, again.report.counts.superseded) == ((0, 0, 40, 0), 20)
     assert again.report.made == ()
     assert await snapshot(database) == before
 
@@ -181,7 +178,7 @@ async def test_a_later_row_of_the_same_key_wins_wherever_the_batches_end(
         ("7", "E", ""),
     )
     told = await imported(account, path)
-    assert (told.counts, told.report.superseded) == ((3, 0, 0, 0), 2)
+    assert (told.counts, told.report.counts.superseded) == ((3, 0, 0, 0), 2)
     assert (await stored(account, "7"))["values"] == {"no": 7, "name": "E"}
 
 
@@ -198,7 +195,7 @@ BAD = (
 
 async def test_a_refused_cell_is_left_out_and_its_row_goes_in(account: Account, tmp_path: Path) -> None:
     told = await imported(account, sheet(tmp_path, *BAD))
-    assert (told.counts, told.report.cells_left_out) == ((3, 0, 0, 3), 3)
+    assert (told.counts, told.report.counts.cells_left_out) == ((3, 0, 0, 3), 3)
     assert [(refused.row, refused.column, refused.value[:9]) for refused in told.rejections] == [
         (3, "Email", "none"),
         (3, "Score", "x"),
@@ -221,13 +218,13 @@ async def test_a_refused_cell_is_left_out_and_its_row_goes_in(account: Account, 
 async def test_a_refused_cell_leaves_the_value_that_was_there(account: Account, tmp_path: Path) -> None:
     await imported(account, sheet(tmp_path, ("No", "Email"), ("7", "ann@x.org")))
     told = await imported(account, sheet(tmp_path, ("No", "Email"), ("7", "none")))
-    assert (told.counts, told.report.cells_left_out) == ((0, 0, 1, 0), 1)
+    assert (told.counts, told.report.counts.cells_left_out) == ((0, 0, 1, 0), 1)
     assert (await stored(account, "7"))["values"]["email"] == "ann@x.org"
 
 
 async def test_strictly_a_refused_cell_rejects_its_row(account: Account, tmp_path: Path) -> None:
     told = await imported(account, sheet(tmp_path, *BAD), strict=True)
-    assert (told.counts, told.report.cells_left_out) == ((1, 0, 0, 5), 0)
+    assert (told.counts, told.report.counts.cells_left_out) == ((1, 0, 0, 5), 0)
     assert [(refused.row, refused.column) for refused in told.rejections] == [
         *((3, "Email"), (3, "Score"), (4, "No"), (5, "Name"), (6, ""), (7, "No"))
     ]
@@ -240,7 +237,7 @@ async def test_strictly_a_rejected_last_row_leaves_its_contact_as_it_was(
     await imported(account, sheet(tmp_path, ("No", "Email"), ("7", "first@x.org")))
     path = sheet(tmp_path, ("No", "Email"), ("7", "second@x.org"), ("7", "none"))
     told = await imported(account, path, strict=True)
-    assert (told.counts, told.report.superseded) == ((0, 0, 0, 1), 1)
+    assert (told.counts, told.report.counts.superseded) == ((0, 0, 0, 1), 1)
     assert (await stored(account, "7"))["values"]["email"] == "first@x.org"
 
 
@@ -326,17 +323,17 @@ async def test_a_field_that_is_deleted_or_gets_another_type_meanwhile_stops_the_
     account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, becomes: FieldType | None
 ) -> None:
     path = sheet(tmp_path, ("No", "Level"), *[(str(number), "x") for number in range(3 * batching.BATCH)])
-    upsert = account.contacts.upsert
+    carry_out = Writer.carry_out
 
-    async def overtaken(*given: Any, **more: Any) -> Any:
-        outcomes = await upsert(*given, **more)
+    async def overtaken(self: Writer, batch: Batch, counts: Counts) -> Counts:
+        carried = await carry_out(self, batch, counts)
         if becomes is None:
             await account.fields.delete("level")
         else:
             await account.fields.update("level", type=becomes)
-        return outcomes
+        return carried
 
-    monkeypatch.setattr(account.contacts, "upsert", overtaken)
+    monkeypatch.setattr(Writer, "carry_out", overtaken)
     with pytest.raises(VersionConflict, match="“level” was deleted, or got another type, while"):
         await imported(account, path)
     assert await account.contacts.count({}) == batching.BATCH

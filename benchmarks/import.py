@@ -1,0 +1,135 @@
+"""An import beside plain `insert_many` of the very documents that it made, and its memory as the file grows.
+
+    python benchmarks/import.py [ROWS]      50,000 rows unless said; a million take a while
+
+A generated list of people is uploaded and imported as the API does it: kept in the database, looked at, read twice, planned,
+journalled, written. First a tenth of it, then the whole: what the process has taken of memory at most after each says whether
+it grows with the file. Then the documents of the whole are read back and given to `insert_many`, into a collection with the same
+indexes and images, in batches of the size that the import writes and of a thousand. One embedded server, durable, as Shoal runs it.
+"""
+
+import random
+import resource
+import secrets
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from bson import ObjectId
+
+from domain.accounts import Account, Accounts
+from domain.imports.batching import BATCH
+from domain.imports.imports import KIND, Wanted
+from domain.membership.hub import Hub
+from domain.store import embedded
+from domain.store.client import connect, open_database
+from domain.store.store import open_store
+
+ROWS = 50_000
+BATCHES = (BATCH, 1_000)
+HEADER = "Member ID,First name,Last name,Email,Phone,Birthdate,Role,Score,Interests\n"
+
+
+def lines(rows: int) -> Iterator[str]:
+    """People like those of a real list, the same for the same number."""
+    draw = random.Random(rows)
+    yield HEADER
+    for number in range(rows):
+        first, last = draw.choice(("Ann", "Ben", "Cleo", "Zoë")), draw.choice(("Archer", "Baker", "Núñez"))
+        email = f"p{number}@example.org" if draw.random() < 0.9 else ""
+        phone = f"202-224-{draw.randrange(10_000):04}" if draw.random() < 0.5 else ""
+        born = f"19{draw.randrange(30, 100)}-{draw.randrange(1, 13):02}-{draw.randrange(1, 29):02}"
+        role, score = draw.choice(("customer", "staff", "")), draw.randrange(1_000)
+        yield f"M{number:07},{first},{last},{email},{phone},{born},{role},{score},shoes;hats\n"
+
+
+async def sent(rows: int) -> AsyncIterator[bytes]:
+    some: list[str] = []
+    for line in lines(rows):
+        some.append(line)
+        if len(some) == 1_000:
+            yield "".join(some).encode()
+            some = []
+    yield "".join(some).encode()
+
+
+async def imported(account: Account, rows: int) -> float:
+    """Seconds, from the start of the import of an uploaded file to its end."""
+    upload = await account.uploads.take(sent(rows), name="people.csv", most=1 << 40)
+    identifier = ObjectId()
+    await account.imports.create(identifier, upload.id)
+    began = time.perf_counter()
+    await account.imports.start(identifier, Wanted())
+    job: dict[str, Any] = {}
+    async for job in account.jobs.follow(KIND, identifier):
+        show(f"{job['percent']:>3} %, {job.get('rate') or 0:,.0f} rows a second")
+    seconds = time.perf_counter() - began
+    assert (job["state"], job["counts"]["created"]) == ("done", rows), job
+    return seconds
+
+
+async def inserted(uri: str, source: str, rows: int, batch: int) -> float:
+    """Seconds that `insert_many` takes for the documents of `source`, without the reading of them."""
+    async with connect(uri) as client:
+        name = f"floor_{secrets.token_hex(4)}"
+        store = open_database(client, name)
+        await open_store(store)
+        seconds, some = 0.0, []
+        async for document in open_database(client, source).contacts.find(batch_size=batch):
+            some.append(document)
+            if len(some) == batch:
+                began = time.perf_counter()
+                await store.contacts.insert_many(some)
+                seconds += time.perf_counter() - began
+                some = []
+        if some:
+            began = time.perf_counter()
+            await store.contacts.insert_many(some)
+            seconds += time.perf_counter() - began
+        assert await store.contacts.count_documents({}) == rows
+        await client.drop_database(name)
+    return seconds
+
+
+def peak() -> float:
+    """Megabytes that this process has taken at most so far."""
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+def show(text: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{text:<60}", end="", file=sys.stderr, flush=True)
+
+
+async def main(rows: int) -> None:
+    async with AsyncExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+        server = await stack.enter_async_context(embedded.running(Path(directory)))
+        client = await stack.enter_async_context(connect(server.uri))
+        peaks = {}
+        for name, count in (("tenth", rows // 10), ("whole", rows)):
+            accounts = Accounts(await open_store(open_database(client, name)), Hub())
+            seconds = await imported(accounts.get("default"), count)
+            peaks[name] = peak()
+            await accounts.close()
+        show("")
+        floors = {batch: await inserted(server.uri, "whole", rows, batch) for batch in BATCHES}
+    print(f"{rows:,} rows, {len(''.join(lines(rows // 10))) * 10 >> 20} MB\n")
+    print("| | seconds | rows a second | ratio |\n| --- | ---: | ---: | ---: |")
+    for batch, floor in floors.items():
+        print(f"| insert_many, {batch:,} at a time (floor) | {floor:.1f} | {rows / floor:,.0f} | |")
+    ratios = " / ".join(f"{seconds / floor:.2f}" for floor in floors.values())
+    print(f"| import | {seconds:.1f} | {rows / seconds:,.0f} | {ratios} |")
+    print(
+        f"\nMemory at most: {peaks['tenth']:.0f} MB after a tenth, {peaks['whole']:.0f} MB after the whole."
+    )
+
+
+if __name__ == "__main__":
+    uvloop.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else ROWS))

@@ -1,0 +1,455 @@
+"""Imports: an uploaded file, looked at, tried, imported, and taken back; each a job that any process can go on with.
+
+Owns what may be asked for when, and what is kept of an import beside its journal (`steps`). Looking at a file suggests where its
+columns go; starting it takes the suggestion but for what the caller says otherwise. A run that was broken off goes on behind the
+last step of its journal, by the columns that it began with. Held by `tests/domain/imports/test_imports.py`, and through a
+server that is killed by `tests/api/test_imports_killed.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from enum import Enum
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bson import ObjectId
+
+from domain.definitions import Definitions, now
+from domain.errors import InvalidMapping, NotFound, ShoalError, VersionConflict
+from domain.fields import Field, FieldType
+from domain.groups import require_group
+from domain.imports.dates import DateOrder
+from domain.imports.detection import FileFormat
+from domain.imports.mapping import FieldChoice, Target, find_column, open_dates, resolve_choices
+from domain.imports.options import Match, Mode, Options
+from domain.imports.planning import Planner
+from domain.imports.rejects import COLUMNS, Rejection
+from domain.imports.running import Importer, Progress, Report, Way
+from domain.imports.sources import to_table
+from domain.imports.steps import Counts, Steps
+from domain.imports.suggesting import Column, suggest
+from domain.imports.trying import Trial
+from domain.imports.undoing import undo
+from domain.imports.writing import Carries, Writer
+from domain.jobs import Cancelled, Jobs, Lost, Run
+from domain.membership.feed import Feed
+from domain.registry import Fields
+from domain.store.client import DatabaseError, Document
+from domain.store.store import Store
+from domain.uploads import Uploads
+
+KIND = "import"
+NOTE_EVERY_SECONDS = 1.0
+RATE_SECONDS = 5.0
+SURVEY_SHARE = 10
+"""Of a hundred per cent: the first pass."""
+MOST_AT_ONCE = 2
+"""Of an account's imports in one process, and of files looked at: each has its file on disk. The others wait."""
+FILE_KEPT = timedelta(days=3)
+"""From the start of an import on; it goes when that is done."""
+MOST_AUDIENCES = 1_000
+"""Of which a trial tells that they would change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What the caller says of an import that differs from what was suggested. `choices` and `left_out` are of single columns."""
+
+    match: Match | None = None
+    key_column: str | None = None
+    choices: tuple[FieldChoice, ...] = ()
+    left_out: tuple[str, ...] = ()
+    mode: Mode = Mode.BOTH
+    separator: str = ";"
+    dates: DateOrder | None = None
+    strict: bool = False
+    empty_removes: bool = True
+    keep_existing: bool = False
+    group: ObjectId | None = None
+
+
+class Imports:
+    """One account's."""
+
+    def __init__(
+        self,
+        account: str,
+        store: Store,
+        *,
+        jobs: Jobs,
+        uploads: Uploads,
+        definitions: Definitions,
+        fields: Fields,
+        feed: Feed,
+    ) -> None:
+        self._store = store
+        self._contacts = store.contacts(account)
+        self._steps = store.steps(account)
+        self._jobs = jobs
+        self._uploads = uploads
+        self._definitions = definitions
+        self._fields = fields
+        self._feed = feed
+        self._looking = asyncio.Semaphore(MOST_AT_ONCE)
+        self._running = asyncio.Semaphore(MOST_AT_ONCE)
+        jobs.carried_out_by(KIND, self._carry_out)
+
+    def importer(
+        self, *, reject: Callable[[Rejection], None], progress: Callable[[Progress], None]
+    ) -> Importer:
+        """For whoever has the file and waits for it: without a job and a journal."""
+        return Importer(self._contacts, self._definitions, self._fields, reject=reject, progress=progress)
+
+    # ---- asked for -------------------------------------------------------------------------------------------------
+
+    async def create(
+        self,
+        identifier: ObjectId,
+        upload: ObjectId,
+        *,
+        encoding: str | None = None,
+        delimiter: str | None = None,
+        sheet: str | None = None,
+    ) -> None:
+        """Look at a file. What is given is taken as said, the rest is detected.
+
+        Raises `NotFound`, `UnreadableFile`, `LimitExceeded`, `InvalidMapping` for a sheet that is not there.
+        """
+        if await self._jobs.get(KIND, identifier) is not None:
+            return
+        file = await self._uploads.require(upload)
+        catalogue = await self._definitions.current()
+        options = Options(key_column="", encoding=encoding, delimiter=delimiter, sheet=sheet)
+        async with self._looking, self._file(upload) as path:
+            source = await to_table(path, options, path.parent)
+            found = await asyncio.to_thread(
+                suggest, source.path, source.format, catalogue.settings, catalogue.fields
+            )
+        await self._jobs.make(
+            KIND,
+            identifier,
+            "ready",
+            upload=upload,
+            name=file.name,
+            bytes=file.size,
+            format=_plain(source.format),
+            sheets=list(source.sheets),
+            columns=_plain(found.columns),
+            match=found.match.value,
+            key_column=found.key_column,
+        )
+
+    async def start(self, identifier: ObjectId, wanted: Wanted, *, trial: bool = False) -> None:
+        """Begin with an import, or with a trial of it, which can be repeated.
+
+        Raises `NotFound`, `InvalidMapping`, and `VersionConflict` where it was started before.
+        """
+        job = await self.require(identifier)
+        upload = await self._uploads.require(job["upload"])
+        catalogue = await self._definitions.current()
+        if wanted.group is not None:
+            try:
+                require_group(catalogue, wanted.group)
+            except NotFound as error:
+                raise NotFound(error.message, path=("group",)) from None
+        options = _options(job, wanted)
+        headers = [column["name"] for column in job["columns"]]
+        find_column(headers, options.key_column)
+        resolve_choices(headers, options.choices, catalogue.fields)
+        for name in options.left_out:
+            find_column(headers, name)
+        await self._uploads.keep_until(upload.id, now() + FILE_KEPT)
+        _check_dates(job, options)
+        states: tuple[str, ...] = ("ready",)
+        if job["state"] == "failed" and await self.steps_of(identifier).last() is None:
+            # Nothing was written: what was wrong can be said otherwise.
+            states = ("ready", "failed")
+        news: dict[str, Any] = {
+            **dict.fromkeys(("targets", "counts", "finished", "trial")),
+            "options": _plain(options),
+            "started": now(),
+            "percent": 0,
+            "rate": 0.0,
+        }
+        begun = await self._jobs.begin(identifier, states, "checking" if trial else "running", **news)
+        if not begun:
+            raise VersionConflict(
+                "This import was started already, or is being tried. Upload the file again to import it once more."
+            )
+
+    async def cancel(self, identifier: ObjectId) -> None:
+        """Have it end where it stands; what is written stays. Nothing where nobody is at work on it. Raises `NotFound`."""
+        await self.require(identifier)
+        await self._jobs.cancel(identifier)
+
+    async def undo(self, identifier: ObjectId) -> None:
+        """Take it back, for the contacts that nothing else has changed since.
+
+        Raises `NotFound`, and `VersionConflict` where there is nothing to take back, or not any more.
+        """
+        job = await self.require(identifier)
+        states = ("done", "cancelled", "failed")
+        if job["state"] in states and await self.steps_of(identifier).last() is None:
+            raise VersionConflict("Nothing of this import can be taken back any more.")
+        if not await self._jobs.begin(
+            identifier, states, "undoing", percent=0, rate=0.0, undone={"reverted": 0, "kept": 0}
+        ):
+            raise VersionConflict("Only an import that has come to its end can be taken back, once.")
+
+    async def require(self, identifier: ObjectId) -> Document:
+        """Raises `NotFound`."""
+        job = await self._jobs.get(KIND, identifier)
+        if job is None:
+            raise NotFound("There is no such import. It is remembered for 90 days.", path=("id",))
+        return job
+
+    async def rejected_rows(self, identifier: ObjectId) -> AsyncIterator[Sequence[Any]]:
+        """The table of what an import did not take, with its header."""
+        yield COLUMNS
+        async for rejection in self.steps_of(identifier).rejections():
+            yield rejection.row, rejection.column, rejection.value, rejection.reason
+
+    def steps_of(self, identifier: ObjectId) -> Steps:
+        """The import's journal."""
+        return Steps(self._steps, identifier)
+
+    # ---- carried out -----------------------------------------------------------------------------------------------
+
+    async def _carry_out(self, run: Run) -> str:
+        match run.state:
+            case "undoing":
+                await undo(run, self._contacts, self.steps_of(run.id), self._definitions)
+                return "undone"
+            case "checking":
+                with suppress(Cancelled):
+                    await self._run(run, trial=True)
+                return "ready"
+            case _:
+                await self._run(run, trial=False)
+                return "done"
+
+    async def _run(self, run: Run, *, trial: bool) -> None:
+        options = _from_document(run.document["options"])
+        steps = self.steps_of(run.id)
+        begun = None if trial else await steps.last()
+        report = Report(counts=Counts() if begun is None else begun.counts)
+        if not trial and run.document.get("targets"):
+            report.targets = await self._targets(run.document["targets"])
+        telling = _Telling(run, report, trial=trial)
+        trials: list[Trial] = []
+
+        async def surveyed(matched_by: str) -> None:
+            await self._store.prepare_attributes([matched_by] if matched_by != "key" else [])
+            if not trial:
+                await run.note(targets=[_target(target) for target in report.targets])
+
+        def carries(planner: Planner, column: str) -> Carries:
+            if not trial:
+                return Writer(self._contacts, planner, column, steps, begun)
+            trials.append(Trial(planner, column, self._definitions, self._feed))
+            return trials[0]
+
+        importer = self.importer(reject=lambda _: None, progress=telling.progress)
+        way = Way(carries=carries, surveyed=surveyed, writes=not trial, begun=begun)
+        noting = asyncio.create_task(telling.work())
+        try:
+            async with self._running, self._file(run.document["upload"]) as path:
+                await importer.run(path, options, report, way)
+        except (Cancelled, ShoalError):
+            await telling.note()
+            raise
+        finally:
+            noting.cancel()
+            await asyncio.gather(noting, return_exceptions=True)
+        await telling.note()
+        if trial:
+            await run.note(percent=100, trial=_foretold(trials[0], report))
+        else:
+            # First of all: one that is broken off from here on must not go on, for its file goes.
+            await run.note(percent=100, state="done", finished=now())
+            await self._uploads.drop(run.document["upload"])
+
+    @asynccontextmanager
+    async def _file(self, upload: ObjectId) -> AsyncIterator[Path]:
+        """The uploaded file on disk, alone in a directory. Raises `NotFound`."""
+        with TemporaryDirectory(prefix="shoal-import-") as directory:
+            path = Path(directory) / "upload"
+            await self._uploads.write_to(upload, path)
+            yield path
+
+    async def _targets(self, stored: Sequence[Mapping[str, Any]]) -> tuple[Target, ...]:
+        """The columns as they were when the run began. A field that changed its type since is found when a batch is written."""
+        known = (await self._definitions.current()).fields
+        targets = []
+        for each in stored:
+            field = Field(key=each["key"], label=each["label"], type=FieldType(each["type"]))
+            there = known.get(field.key)
+            if there is not None and there.type is field.type:
+                field = there
+            dates = None if each["dates"] is None else DateOrder(each["dates"])
+            targets.append(
+                Target(
+                    position=each["position"], name=each["name"], field=field, made=each["made"], dates=dates
+                )
+            )
+        return tuple(targets)
+
+
+class _Telling:
+    """What is told of a run while it goes on."""
+
+    def __init__(self, run: Run, report: Report, *, trial: bool) -> None:
+        self._run = run
+        self._report = report
+        self._trial = trial
+        self._percent = 0
+        self._rows = [(time.monotonic(), report.counts.rows)]
+        self._done = run.document.get("percent") or 0
+
+    def progress(self, progress: Progress) -> None:
+        """Raises `Cancelled`, and `Lost`."""
+        if self._run.lost:
+            raise Lost
+        if self._run.cancelled:
+            raise Cancelled
+        share = progress.position / max(1, progress.size)
+        self._percent = int(
+            SURVEY_SHARE + (100 - SURVEY_SHARE) * share if progress.writing else SURVEY_SHARE * share
+        )
+
+    async def work(self) -> None:
+        """Without end."""
+        while True:
+            await asyncio.sleep(NOTE_EVERY_SECONDS)
+            with suppress(DatabaseError):
+                await self.note()
+
+    async def note(self) -> None:
+        """Raises `domain.jobs.Lost`."""
+        moment, counts = time.monotonic(), self._report.counts
+        self._rows = [each for each in self._rows if each[0] > moment - RATE_SECONDS] or self._rows[-1:]
+        since, rows = self._rows[0]
+        self._rows.append((moment, counts.rows))
+        rate = (counts.rows - rows) / (moment - since) if moment > since else 0.0
+        # A run that goes on reads the file again from its beginning: what was told once is not taken back.
+        self._done = max(self._done, min(99, self._percent))
+        news: dict[str, Any] = {"percent": self._done, "rate": round(rate, 1), "total": self._report.total}
+        if not self._trial:
+            news["counts"] = asdict(counts)
+        await self._run.note(**news)
+
+
+def _foretold(trial: Trial, report: Report) -> dict[str, Any]:
+    moved = {*trial.joining, *trial.leaving}
+    most = sorted(moved, key=lambda each: -(trial.joining[each] + trial.leaving[each]))[:MOST_AUDIENCES]
+    return {
+        "counts": asdict(report.counts),
+        "audiences": [
+            {"id": each, "joining": trial.joining[each], "leaving": trial.leaving[each]} for each in most
+        ],
+        "made": [{"key": field.key, "label": field.label, "type": field.type.value} for field in report.made],
+    }
+
+
+def _options(job: Mapping[str, Any], wanted: Wanted) -> Options:
+    """What was suggested, but for what the caller wants otherwise."""
+    named = {" ".join(choice.header.split()): choice for choice in wanted.choices}
+    left_out = {" ".join(name.split()) for name in wanted.left_out}
+    given = {choice.key for choice in wanted.choices}
+    suggested = [
+        FieldChoice(header=column["name"], key=column["key"])
+        for column in job["columns"]
+        if column["known"]
+        and column["name"] not in named
+        and column["name"] not in left_out
+        and column["key"] not in given
+    ]
+    key_column = wanted.key_column or job["key_column"]
+    if key_column is None:
+        raise InvalidMapping(
+            "Say which column tells the rows apart: none of them is different in every row.",
+            path=("keyColumn",),
+        )
+    match = wanted.match or (Match(job["match"]) if wanted.key_column is None else Match.KEY)
+    return Options(
+        key_column=key_column,
+        match=match,
+        choices=(*wanted.choices, *suggested),
+        left_out=tuple(sorted(left_out)),
+        mode=wanted.mode,
+        separator=wanted.separator,
+        dates=wanted.dates,
+        strict=wanted.strict,
+        empty_removes=wanted.empty_removes,
+        keep_existing=wanted.keep_existing,
+        group=wanted.group,
+        encoding=job["format"]["encoding"] if job["format"]["sheet"] is None else None,
+        delimiter=job["format"]["delimiter"] if job["format"]["sheet"] is None else None,
+        sheet=job["format"]["sheet"],
+    )
+
+
+def _check_dates(job: Mapping[str, Any], options: Options) -> None:
+    """Raises `InvalidMapping` where the beginning of the file shows already that somebody must say how dates are to be read."""
+    choices = {choice.header: choice for choice in options.choices}
+    for column in job["columns"]:
+        name = column["name"]
+        choice = choices.get(name)
+        of_days = choice is None or choice.type in (None, FieldType.DATE, FieldType.DATETIME)
+        said = options.dates or (choice and choice.dates)
+        if column["dates_open"] and of_days and not said and name not in options.left_out:
+            raise open_dates(name)
+
+
+def _plain(value: Any) -> Any:
+    """As the database keeps it."""
+    match value:
+        case Enum():
+            return value.value
+        case dict():
+            return {key: _plain(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_plain(each) for each in value]
+        case Options() | Column() | FileFormat():
+            return _plain(asdict(value))
+        case _:
+            return value
+
+
+def _from_document(document: Mapping[str, Any]) -> Options:
+    choices = tuple(
+        FieldChoice(
+            header=each["header"],
+            key=each["key"],
+            type=None if each["type"] is None else FieldType(each["type"]),
+            dates=None if each["dates"] is None else DateOrder(each["dates"]),
+        )
+        for each in document["choices"]
+    )
+    read = {
+        "match": Match(document["match"]),
+        "mode": Mode(document["mode"]),
+        "dates": None if document["dates"] is None else DateOrder(document["dates"]),
+        "choices": choices,
+        "left_out": tuple(document["left_out"]),
+    }
+    return Options(**{**document, **read})
+
+
+def _target(target: Target) -> dict[str, Any]:
+    return {
+        "position": target.position,
+        "name": target.name,
+        "key": target.field.key,
+        "label": target.field.label,
+        "type": target.field.type.value,
+        "made": target.made,
+        "dates": None if target.dates is None else target.dates.value,
+    }
