@@ -22,6 +22,9 @@ class Kind(StrEnum):
     CONTACT = "Contact"
     GROUP = "Group"
     SEGMENT = "Segment"
+    CAMPAIGN = "Campaign"
+    DELIVERY = "Delivery"
+    REPLY = "Reply"
 
 
 _KINDS = {kind.value: kind for kind in Kind}

@@ -7,15 +7,14 @@ description.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
 from api.account_settings import Settings, SettingsMutations, to_settings
 from api.audiences import Node, object_id
+from api.campaigns import Campaign, CampaignMutations, CampaignQueries, campaign_of
 from api.completions import RuleCompletion, completion_of
 from api.connections import (
     After,
@@ -36,22 +35,20 @@ from api.fields import Field, FieldMutations, FieldOperator, operators_for, to_f
 from api.groups import Group, GroupMutations, group_of, to_group
 from api.ids import Kind, find_id, read_id, require_id
 from api.limits import OperationLimits
+from api.listing import by_name, named
 from api.previews import RulePreview, to_preview
 from api.rules import RuleInput, rule_builder
 from api.segments import Segment, SegmentMutations, segment_of, to_segment
 from api.values import ATTRIBUTE_VALUE, AttributeValue
 from api.watching import Subscription
-from domain.audiences import Group as StoredGroup
-from domain.audiences import Segment as StoredSegment
 from domain.errors import InvalidValue
-from domain.fields import fold
 from domain.searching import search_query
 
 
 @strawberry.type(
     description="What can be read. Everything is of the caller's account, and as it is at this moment."
 )
-class Query:
+class Query(CampaignQueries):
     @strawberry.field(
         description="The thing of this identifier: a contact, group or segment; null where there is none."
     )
@@ -65,6 +62,8 @@ class Query:
                 return await group_of(info, identifier)
             case (Kind.SEGMENT, identifier):
                 return await segment_of(info, identifier)
+            case (Kind.CAMPAIGN, identifier):
+                return await campaign_of(info, identifier)
             case _:
                 return None
 
@@ -147,8 +146,8 @@ class Query:
         self, info: Info, first: First = 50, after: After = None, search: Search = None
     ) -> Connection[Group]:
         catalogue = await info.context.catalogue()
-        found = _by_name(catalogue.groups.values(), search)
-        return _named("groups", [to_group(group, catalogue) for group in found], first, after)
+        found = by_name(catalogue.groups.values(), search)
+        return named("groups", [to_group(group, catalogue) for group in found], first, after)
 
     @strawberry.field(description="One segment; null where there is none.")
     async def segment(
@@ -161,8 +160,8 @@ class Query:
         self, info: Info, first: First = 50, after: After = None, search: Search = None
     ) -> Connection[Segment]:
         catalogue = await info.context.catalogue()
-        found = _by_name(catalogue.segments.values(), search)
-        return _named("segments", [to_segment(segment, catalogue) for segment in found], first, after)
+        found = by_name(catalogue.segments.values(), search)
+        return named("segments", [to_segment(segment, catalogue) for segment in found], first, after)
 
     @strawberry.field(
         description="What a rule would select: size, a sample, its text, how many contacts its negative conditions take in for "
@@ -210,45 +209,13 @@ class Query:
         return operators_for(type)
 
 
-Stored = TypeVar("Stored", StoredGroup, StoredSegment)
-Named = TypeVar("Named", Group, Segment)
-
-
-def _by_name(audiences: Iterable[Stored], search: str | None) -> list[Stored]:
-    part = fold(search or "")
-    found = [audience for audience in audiences if part in fold(audience.name)]
-    return sorted(found, key=lambda audience: (fold(audience.name), str(audience.id)))
-
-
-def _named(of: str, audiences: list[Named], first: int | None, after: str | None) -> Connection[Named]:
-    """A page of a list by name. The cursor names the place, so a rename moves an item and loses none."""
-    limit = checked_first(first)
-
-    def place(audience: Named) -> tuple[str, str]:
-        return fold(audience.stored.name), str(audience.stored.id)
-
-    following = audiences
-    if after is not None:
-        name, identifier = from_cursor(of, after, 2)
-        following = audiences[bisect_right(audiences, (name, identifier), key=place) :]
-
-    async def count() -> int:
-        return len(audiences)
-
-    return to_connection(
-        following[: limit + 1],
-        lambda audience: to_cursor(of, *place(audience)),
-        first=limit,
-        after=after,
-        count=count,
-    )
-
-
 @strawberry.type(
     description="What can be done. Everything is done in the caller's account, one after the other. What is refused is told in the "
     "payload, not as an error of the query."
 )
-class Mutation(FieldMutations, SettingsMutations, ContactMutations, GroupMutations, SegmentMutations):
+class Mutation(
+    FieldMutations, SettingsMutations, ContactMutations, GroupMutations, SegmentMutations, CampaignMutations
+):
     pass
 
 
@@ -257,7 +224,7 @@ def make_schema() -> Schema:
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
-        types=[Contact, Group, Segment],
+        types=[Contact, Group, Segment, Campaign],
         extensions=[KnownDocuments, OperationLimits],
         execution_context_class=FreshForEachEvent,
         config=StrawberryConfig(scalar_map={AttributeValue: ATTRIBUTE_VALUE}),

@@ -5,6 +5,9 @@ Owns which services there are. Whoever holds an `Account` can reach that account
 
 from __future__ import annotations
 
+import asyncio
+
+from domain.campaigns.editing import Campaigns
 from domain.contacts import Contacts
 from domain.converting import Converter
 from domain.definitions import Definitions
@@ -27,7 +30,15 @@ DEFAULT_ACCOUNT = "default"
 class Account:
     """One account's services."""
 
-    def __init__(self, name: str, store: Store, hub: Hub, freshness: Freshness, shelf: Shelf) -> None:
+    def __init__(
+        self,
+        name: str,
+        store: Store,
+        hub: Hub,
+        freshness: Freshness,
+        shelf: Shelf,
+        campaigning: asyncio.Event,
+    ) -> None:
         self.name = name
         contacts = store.contacts(name)
         conversions = store.conversions(name)
@@ -41,6 +52,7 @@ class Account:
         self.contacts = Contacts(contacts, self.definitions)
         self.groups = Groups(contacts, self.definitions, self.sweeper)
         self.segments = Segments(store, self.definitions, self.sweeper)
+        self.campaigns = Campaigns(store, self.definitions, campaigning.set)
         self.history = History(self.feed, past)
         self.outcomes = Outcomes(store.outcomes(name))
 
@@ -64,11 +76,13 @@ class Accounts:
         self._freshness = Freshness(store.fences(), hub)
         self._shelf = Shelf()
         self._accounts: dict[str, Account] = {}
+        self.campaigning = asyncio.Event()
+        """Set when there is something to do for a campaign, so that whoever sends need not look for it."""
 
     def get(self, name: str) -> Account:
         account = self._accounts.get(name)
         if account is None:
-            account = Account(name, self._store, self._hub, self._freshness, self._shelf)
+            account = Account(name, self._store, self._hub, self._freshness, self._shelf, self.campaigning)
             self._accounts[name] = account
         return account
 
