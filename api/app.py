@@ -32,6 +32,7 @@ from api.schema import schema
 from api.settings import EngineMode, Settings, variable
 from api.sockets import Sockets
 from domain.accounts import DEFAULT_ACCOUNT, Accounts
+from domain.courier import Courier
 from domain.errors import StartupError
 from domain.membership.engine import Engine
 from domain.membership.hub import Hub
@@ -91,7 +92,7 @@ async def running(settings: Settings, callers: Callers) -> AsyncIterator[Shoal]:
             uri = database.uri
         store = await _opened(stack, uri, settings.database)
         hub = Hub()
-        accounts = Accounts(store, hub)
+        accounts = Accounts(store, hub, private_targets=settings.private_targets)
         stack.push_async_callback(_briefly, accounts.close)
         bus = Bus(
             opening(settings.bus, store.mailbox),
@@ -106,6 +107,8 @@ async def running(settings: Settings, callers: Callers) -> AsyncIterator[Shoal]:
         await _connected(bus, settings.bus)
         if settings.engine is not EngineMode.ONLY:
             await stack.enter_async_context(_part("hearing", hearing.work(), shoal))
+            courier = Courier(store, accounts)
+            await stack.enter_async_context(_part("courier", courier.work(), shoal, stop=courier.stop))
         if settings.engine is not EngineMode.OFF:
             await stack.enter_async_context(_part("engine", engine.work(), shoal, stop=engine.stop))
         if settings.log_retention_days:

@@ -12,8 +12,10 @@ import strawberry
 from bson import ObjectId
 
 from api.audiences import Audience, Node
-from api.connections import After, Connection, First, Search
+from api.campaign_previews import CampaignPreview, preview
+from api.connections import MAX_FIRST, After, Connection, First, Search
 from api.context import Info
+from api.deliveries import Delivery, DeliveryState, deliveries_page
 from api.fields import Field, to_field
 from api.groups import required_name, to_group
 from api.ids import AUDIENCES, Kind, find_id, read_id, require_id, to_id
@@ -25,7 +27,7 @@ from domain.campaign import Channel as StoredChannel
 from domain.campaign import Content
 from domain.campaigns.editing import held_because
 from domain.catalogue import Catalogue
-from domain.errors import InvalidValue
+from domain.errors import InvalidValue, LimitExceeded
 from domain.rules.tree import AudienceKind, AudienceRef
 
 
@@ -128,6 +130,25 @@ class Campaign(Node):
     def launched_at(self) -> datetime | None:
         return self.stored.launched
 
+    @strawberry.field(
+        description="Whom it would reach at this moment, of a campaign in any state, counted afresh. `BROKEN_SEGMENT` "
+        "where that cannot be told."
+    )
+    async def preview(self, info: Info) -> CampaignPreview:
+        return await preview(info, self.stored, self.catalogue)
+
+    @strawberry.field(description="What was sent to whom, by an order that does not change.")
+    async def deliveries(
+        self,
+        info: Info,
+        first: First = 50,
+        after: After = None,
+        state: Annotated[
+            DeliveryState | None, strawberry.argument(description="Only those in this state.")
+        ] = None,
+    ) -> Connection[Delivery]:
+        return await deliveries_page(info, self.stored.id, state, first, after)
+
     def _audiences(self, refs: tuple[AudienceRef, ...]) -> list[Audience]:
         groups, segments = self.catalogue.groups, self.catalogue.segments
         return [
@@ -228,6 +249,23 @@ class CampaignInput:
     client_mutation_id: str | None = CLIENT_MUTATION_ID
 
 
+@strawberry.input(description="What is to be sent again of a campaign.")
+class ResendDeliveriesInput:
+    campaign: strawberry.ID = strawberry.field(description="The campaign.")
+    deliveries: list[strawberry.ID] | None = strawberry.field(
+        default=None,
+        description="Which deliveries; left out: all that failed, or whose contacts could not be reached.",
+    )
+    client_mutation_id: str | None = CLIENT_MUTATION_ID
+
+
+@strawberry.type(description="What became of `resendDeliveries`.")
+class ResendDeliveriesPayload(Payload):
+    resent: int | None = strawberry.field(
+        description="How many are tried again; null where nothing was done."
+    )
+
+
 @strawberry.type(description="What became of a campaign.")
 class CampaignPayload(Payload):
     campaign: Campaign | None = strawberry.field(
@@ -283,6 +321,55 @@ class CampaignMutations:
         return await _outcome(info, input, act)
 
     @strawberry.mutation(
+        description="Send it: to everybody in its audience once, whatever happens to the servers meanwhile. Errors: `NOT_FOUND`, "
+        "`INVALID_STATE`, `CHANNEL_NOT_READY`, `BROKEN_SEGMENT`."
+    )
+    async def launch_campaign(self, info: Info, input: Given[CampaignInput]) -> CampaignPayload:
+        return await _step(info, input, info.context.account.campaigns.launch)
+
+    @strawberry.mutation(
+        description="Send nothing more for now. What is on its way arrives. Errors: `NOT_FOUND`, `INVALID_STATE`."
+    )
+    async def pause_campaign(self, info: Info, input: Given[CampaignInput]) -> CampaignPayload:
+        return await _step(info, input, info.context.account.campaigns.pause)
+
+    @strawberry.mutation(
+        description="Go on with a campaign that was paused, or that lost the field which it asks for. Who joined meanwhile is not "
+        "forgotten. Errors: `NOT_FOUND`, `INVALID_STATE`, `UNKNOWN_FIELD`, `BROKEN_SEGMENT`."
+    )
+    async def resume_campaign(self, info: Info, input: Given[CampaignInput]) -> CampaignPayload:
+        return await _step(info, input, info.context.account.campaigns.resume)
+
+    @strawberry.mutation(
+        description="Send nothing more, for ever. What is on its way arrives. Errors: `NOT_FOUND`, `INVALID_STATE`."
+    )
+    async def cancel_campaign(self, info: Info, input: Given[CampaignInput]) -> CampaignPayload:
+        return await _step(info, input, info.context.account.campaigns.cancel)
+
+    @strawberry.mutation(
+        description="Have deliveries tried again from the beginning that failed, or whose contacts could not be reached. Errors: "
+        "`NOT_FOUND`, `INVALID_STATE`, `LIMIT_EXCEEDED`."
+    )
+    async def resend_deliveries(
+        self, info: Info, input: Given[ResendDeliveriesInput]
+    ) -> ResendDeliveriesPayload:
+        async def act(_: ObjectId) -> dict[str, Any]:
+            identifier = require_id(input.campaign, Kind.CAMPAIGN, path=("campaign",))
+            given = input.deliveries
+            if given is not None and len(given) > MAX_FIRST:
+                raise LimitExceeded(f"{MAX_FIRST} at once at most.", path=("deliveries",))
+            wanted = None
+            if given is not None:
+                wanted = [
+                    require_id(each, Kind.DELIVERY, path=("deliveries", index))
+                    for index, each in enumerate(given)
+                ]
+            return {"resent": await info.context.account.runs.send_again(identifier, wanted)}
+
+        outcome = await once(info, input, act)
+        return ResendDeliveriesPayload(resent=outcome.made.get("resent"), errors=outcome.errors)
+
+    @strawberry.mutation(
         description="Delete a draft, or a campaign that is finished or was cancelled, with the record of what it sent. What was "
         "replied stays. Errors: `NOT_FOUND`, `INVALID_STATE`."
     )
@@ -297,6 +384,15 @@ class CampaignMutations:
         return DeleteCampaignPayload(
             deleted_id=None if deleted is None else to_id(Kind.CAMPAIGN, deleted), errors=outcome.errors
         )
+
+
+async def _step(
+    info: Info, input: CampaignInput, take: Callable[[ObjectId], Awaitable[StoredCampaign]]
+) -> CampaignPayload:
+    async def act(_: ObjectId) -> StoredCampaign:
+        return await take(require_id(input.id, Kind.CAMPAIGN))
+
+    return await _outcome(info, input, act)
 
 
 async def _outcome(

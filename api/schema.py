@@ -15,6 +15,7 @@ from strawberry.schema.config import StrawberryConfig
 from api.account_settings import Settings, SettingsMutations, to_settings
 from api.audiences import Node, object_id
 from api.campaigns import Campaign, CampaignMutations, CampaignQueries, campaign_of
+from api.channels import ChannelMutations, ChannelQueries
 from api.completions import RuleCompletion, completion_of
 from api.connections import (
     After,
@@ -28,6 +29,7 @@ from api.connections import (
 )
 from api.contacts import Contact, ContactMutations, load_contact, to_contact
 from api.context import Info
+from api.deliveries import Delivery, delivery_of
 from api.documents import KnownDocuments
 from api.executing import FreshForEachEvent, Schema
 from api.field_types import FieldType
@@ -48,7 +50,7 @@ from domain.searching import search_query
 @strawberry.type(
     description="What can be read. Everything is of the caller's account, and as it is at this moment."
 )
-class Query(CampaignQueries):
+class Query(CampaignQueries, ChannelQueries):
     @strawberry.field(
         description="The thing of this identifier: a contact, group or segment; null where there is none."
     )
@@ -64,6 +66,8 @@ class Query(CampaignQueries):
                 return await segment_of(info, identifier)
             case (Kind.CAMPAIGN, identifier):
                 return await campaign_of(info, identifier)
+            case (Kind.DELIVERY, identifier):
+                return await delivery_of(info, identifier)
             case _:
                 return None
 
@@ -214,7 +218,13 @@ class Query(CampaignQueries):
     "payload, not as an error of the query."
 )
 class Mutation(
-    FieldMutations, SettingsMutations, ContactMutations, GroupMutations, SegmentMutations, CampaignMutations
+    FieldMutations,
+    SettingsMutations,
+    ContactMutations,
+    GroupMutations,
+    SegmentMutations,
+    CampaignMutations,
+    ChannelMutations,
 ):
     pass
 
@@ -224,7 +234,7 @@ def make_schema() -> Schema:
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
-        types=[Contact, Group, Segment, Campaign],
+        types=[Contact, Group, Segment, Campaign, Delivery],
         extensions=[KnownDocuments, OperationLimits],
         execution_context_class=FreshForEachEvent,
         config=StrawberryConfig(scalar_map={AttributeValue: ATTRIBUTE_VALUE}),

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import asyncio
 
+from domain.campaigns.channels import Channels
+from domain.campaigns.deliveries import Deliveries
 from domain.campaigns.editing import Campaigns
+from domain.campaigns.previewing import Previews
+from domain.campaigns.running import Runs
 from domain.contacts import Contacts
 from domain.converting import Converter
 from domain.definitions import Definitions
@@ -37,7 +41,9 @@ class Account:
         hub: Hub,
         freshness: Freshness,
         shelf: Shelf,
+        *,
         campaigning: asyncio.Event,
+        private_targets: bool,
     ) -> None:
         self.name = name
         contacts = store.contacts(name)
@@ -52,7 +58,20 @@ class Account:
         self.contacts = Contacts(contacts, self.definitions)
         self.groups = Groups(contacts, self.definitions, self.sweeper)
         self.segments = Segments(store, self.definitions, self.sweeper)
-        self.campaigns = Campaigns(store, self.definitions, campaigning.set)
+        self.channels = Channels(store.channels(name), private=private_targets)
+        self.campaigns = Campaigns(store, self.definitions, self.channels, campaigning.set)
+        self.previews = Previews(self.contacts)
+        self.deliveries = Deliveries(store.deliveries(name))
+        self.runs = Runs(
+            store.runs(name),
+            self.definitions,
+            self.feed,
+            self.contacts,
+            self.campaigns,
+            self.deliveries,
+            self.channels,
+            private=private_targets,
+        )
         self.history = History(self.feed, past)
         self.outcomes = Outcomes(store.outcomes(name))
 
@@ -70,8 +89,9 @@ class Account:
 class Accounts:
     """The accounts that this process serves, each put together when it is first asked for."""
 
-    def __init__(self, store: Store, hub: Hub) -> None:
+    def __init__(self, store: Store, hub: Hub, *, private_targets: bool = False) -> None:
         self._store = store
+        self._private_targets = private_targets
         self._hub = hub
         self._freshness = Freshness(store.fences(), hub)
         self._shelf = Shelf()
@@ -82,7 +102,15 @@ class Accounts:
     def get(self, name: str) -> Account:
         account = self._accounts.get(name)
         if account is None:
-            account = Account(name, self._store, self._hub, self._freshness, self._shelf, self.campaigning)
+            account = Account(
+                name,
+                self._store,
+                self._hub,
+                self._freshness,
+                self._shelf,
+                campaigning=self.campaigning,
+                private_targets=self._private_targets,
+            )
             self._accounts[name] = account
         return account
 

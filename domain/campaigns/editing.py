@@ -16,6 +16,7 @@ from bson import ObjectId
 
 from domain.breaking import why_broken
 from domain.campaign import Campaign, CampaignState, Channel, Content, reached
+from domain.campaigns.channels import Channels
 from domain.campaigns.template import Template, keys_read, parse_template
 from domain.catalogue import Catalogue, campaign_body
 from domain.definitions import Definitions, Draft, checked_description, checked_name, now
@@ -47,8 +48,11 @@ Change = Callable[[Content], Content]
 class Campaigns:
     """One account's campaigns. `begun` tells whoever sends that there is something to do."""
 
-    def __init__(self, store: Store, definitions: Definitions, begun: Callable[[], None]) -> None:
+    def __init__(
+        self, store: Store, definitions: Definitions, channels: Channels, begun: Callable[[], None]
+    ) -> None:
         self._store = store
+        self._channels = channels
         self._definitions = definitions
         self._runs = store.runs(definitions.known.account)
         self._begun = begun
@@ -123,7 +127,9 @@ class Campaigns:
     # ---- steps -----------------------------------------------------------------------------------------------------
 
     async def launch(self, identifier: ObjectId) -> Campaign:
-        """Send it. Raises `NotFound`, `InvalidState`, and `BrokenSegment` where whom it reaches cannot be told."""
+        """Send it. Raises `NotFound`, `InvalidState`, `ChannelNotReady`, and as `create` does for what changed since."""
+        known = require_campaign(await self._definitions.current(), identifier)
+        await self._channels.require(known.content.channel)
         # Before the step, so that no campaign runs which nobody knows to send; of one that does not run nothing is sent.
         await self._runs.update_one({"_id": identifier}, {"$set": {"open": True}}, upsert=True)
         campaign = await self._step(identifier, CampaignState.RUNNING, from_=CampaignState.DRAFT)
