@@ -28,6 +28,7 @@ from api.errors import masked
 from api.graphql_view import GraphQLView
 from api.hearing import Hearing
 from api.identity import Caller, Callers
+from api.reply_hook import ReplyHook
 from api.schema import schema
 from api.settings import EngineMode, Settings, variable
 from api.sockets import Sockets
@@ -219,6 +220,7 @@ def build_app(shoal: Shoal, settings: Settings) -> Starlette:
         routes=[
             Route("/graphql", view),
             WebSocketRoute("/graphql", view),
+            Route("/replies/{account}", ReplyHook(shoal.accounts).__call__, methods=["POST"]),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
         ],

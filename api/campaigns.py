@@ -21,6 +21,7 @@ from api.groups import required_name, to_group
 from api.ids import AUDIENCES, Kind, find_id, read_id, require_id, to_id
 from api.listing import by_name, named
 from api.mutations import CLIENT_MUTATION_ID, Given, Payload, once
+from api.replies import Reply, ReplyState, replies_page
 from api.segments import to_segment
 from domain.campaign import Campaign as StoredCampaign
 from domain.campaign import Channel as StoredChannel
@@ -148,6 +149,18 @@ class Campaign(Node):
         ] = None,
     ) -> Connection[Delivery]:
         return await deliveries_page(info, self.stored.id, state, first, after)
+
+    @strawberry.field(description="What was replied to it, in the order in which it came.")
+    async def replies(
+        self,
+        info: Info,
+        first: First = 50,
+        after: After = None,
+        state: Annotated[
+            ReplyState | None, strawberry.argument(description="Only those in this state.")
+        ] = None,
+    ) -> Connection[Reply]:
+        return await replies_page(info, self.stored.id, state, first, after)
 
     def _audiences(self, refs: tuple[AudienceRef, ...]) -> list[Audience]:
         groups, segments = self.catalogue.groups, self.catalogue.segments

@@ -75,6 +75,8 @@ FIELDS = {
     "Campaign.preview": 500,
     "CampaignPreview.sample": 50,
     "Campaign.deliveries": 50,
+    "Campaign.replies": 50,
+    "Query.replies": 50,
     "Contact.explain": 50,
     "Field.conversion": 20,
     "Contact.membership": 50,

@@ -39,6 +39,7 @@ from api.ids import Kind, find_id, read_id, require_id
 from api.limits import OperationLimits
 from api.listing import by_name, named
 from api.previews import RulePreview, to_preview
+from api.replies import Reply, ReplyMutations, ReplyQueries, reply_of
 from api.rules import RuleInput, rule_builder
 from api.segments import Segment, SegmentMutations, segment_of, to_segment
 from api.values import ATTRIBUTE_VALUE, AttributeValue
@@ -50,9 +51,9 @@ from domain.searching import search_query
 @strawberry.type(
     description="What can be read. Everything is of the caller's account, and as it is at this moment."
 )
-class Query(CampaignQueries, ChannelQueries):
+class Query(CampaignQueries, ChannelQueries, ReplyQueries):
     @strawberry.field(
-        description="The thing of this identifier: a contact, group or segment; null where there is none."
+        description="The thing of this identifier, of whichever type; null where there is none."
     )
     async def node(
         self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The identifier.")]
@@ -68,6 +69,8 @@ class Query(CampaignQueries, ChannelQueries):
                 return await campaign_of(info, identifier)
             case (Kind.DELIVERY, identifier):
                 return await delivery_of(info, identifier)
+            case (Kind.REPLY, identifier):
+                return await reply_of(info, identifier)
             case _:
                 return None
 
@@ -225,6 +228,7 @@ class Mutation(
     SegmentMutations,
     CampaignMutations,
     ChannelMutations,
+    ReplyMutations,
 ):
     pass
 
@@ -234,7 +238,7 @@ def make_schema() -> Schema:
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
-        types=[Contact, Group, Segment, Campaign, Delivery],
+        types=[Contact, Group, Segment, Campaign, Delivery, Reply],
         extensions=[KnownDocuments, OperationLimits],
         execution_context_class=FreshForEachEvent,
         config=StrawberryConfig(scalar_map={AttributeValue: ATTRIBUTE_VALUE}),

@@ -11,6 +11,7 @@ from domain.campaigns.channels import Channels
 from domain.campaigns.deliveries import Deliveries
 from domain.campaigns.editing import Campaigns
 from domain.campaigns.previewing import Previews
+from domain.campaigns.replies import Replies
 from domain.campaigns.running import Runs
 from domain.contacts import Contacts
 from domain.converting import Converter
@@ -62,6 +63,7 @@ class Account:
         self.campaigns = Campaigns(store, self.definitions, self.channels, campaigning.set)
         self.previews = Previews(self.contacts)
         self.deliveries = Deliveries(store.deliveries(name))
+        self.replies = Replies(store.replies(name), self.definitions, self.contacts, self.deliveries)
         self.runs = Runs(
             store.runs(name),
             self.definitions,
@@ -79,11 +81,13 @@ class Account:
         """Begin again with what an earlier process has left undone in the background."""
         await self.sweeper.resume()
         await self.converter.resume()
+        self.replies.resume()
 
     async def close(self) -> None:
         """Stop what goes on in the background."""
         await self.sweeper.close()
         await self.converter.close()
+        await self.replies.close()
 
 
 class Accounts:
@@ -113,6 +117,12 @@ class Accounts:
             )
             self._accounts[name] = account
         return account
+
+    async def replies_secret(self, name: str) -> str | None:
+        """What replies to an account are signed with; None where it takes none, or is none. Nothing is kept of a "
+        "name that is asked for.
+        """
+        return await Channels(self._store.channels(name), private=self._private_targets).replies_secret()
 
     async def catch_up(self) -> None:
         """After the bus was away: have the engine speak, so that what was lost meanwhile is noticed at once."""

@@ -149,8 +149,9 @@ INDEXES = (
     ),
     Index(
         collection=REPLIES,
-        keys=(("account", 1), ("contact", 1), ("_id", 1)),
-        serves="the replies of a contact",
+        keys=(("account", 1), ("message", 1)),
+        options={"unique": True, "partialFilterExpression": {"message": {"$exists": True}}},
+        serves="a reply that comes in twice under one identifier is one",
     ),
 )
 
