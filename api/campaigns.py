@@ -13,11 +13,13 @@ from bson import ObjectId
 
 from api.audiences import Audience, Node
 from api.campaign_previews import CampaignPreview, preview
+from api.campaign_progress import CampaignForecast, CampaignProgress, to_forecast, to_progress
 from api.connections import MAX_FIRST, After, Connection, First, Search
 from api.context import Info
 from api.deliveries import Delivery, DeliveryState, deliveries_page
 from api.fields import Field, to_field
 from api.groups import required_name, to_group
+from api.growth import SizeHistory, to_size_history
 from api.ids import AUDIENCES, Kind, find_id, read_id, require_id, to_id
 from api.listing import by_name, named
 from api.mutations import CLIENT_MUTATION_ID, Given, Payload, once
@@ -29,6 +31,7 @@ from domain.campaign import Content
 from domain.campaigns.editing import held_because
 from domain.catalogue import Catalogue
 from domain.errors import InvalidValue, LimitExceeded
+from domain.membership.history import MAX_POINTS
 from domain.rules.tree import AudienceKind, AudienceRef
 
 
@@ -137,6 +140,35 @@ class Campaign(Node):
     )
     async def preview(self, info: Info) -> CampaignPreview:
         return await preview(info, self.stored, self.catalogue)
+
+    @strawberry.field(description="How far it has come. `campaignProgress` watches it.")
+    async def progress(self, info: Info) -> CampaignProgress:
+        return to_progress(await info.context.account.progresses.of(self.stored.id))
+
+    @strawberry.field(
+        description="How many contacts its audience had, from the launch to now: of a campaign that asks for a field, "
+        "how many were "
+        "missing. `INVALID_STATE` for a draft."
+    )
+    async def missing_over_time(
+        self,
+        info: Info,
+        points: Annotated[
+            int,
+            strawberry.argument(description=f"At how many evenly spaced instants, 2 to {MAX_POINTS}."),
+        ] = 30,
+    ) -> SizeHistory:
+        return to_size_history(
+            await info.context.account.progresses.missing_over_time(self.stored.id, points)
+        )
+
+    @strawberry.field(
+        description="When nobody will be missing any more, at this pace. Null where that cannot be told: nothing is "
+        "asked for or nobody is "
+        "missing, few have answered lately, more join than leave, or it would be more than a year."
+    )
+    async def forecast(self, info: Info) -> CampaignForecast | None:
+        return to_forecast(await info.context.account.progresses.forecast(self.stored.id))
 
     @strawberry.field(description="What was sent to whom, by an order that does not change.")
     async def deliveries(

@@ -11,6 +11,7 @@ from domain.campaigns.channels import Channels
 from domain.campaigns.deliveries import Deliveries
 from domain.campaigns.editing import Campaigns
 from domain.campaigns.previewing import Previews
+from domain.campaigns.progress import Progresses
 from domain.campaigns.replies import Replies
 from domain.campaigns.running import Runs
 from domain.contacts import Contacts
@@ -75,6 +76,9 @@ class Account:
             private=private_targets,
         )
         self.history = History(self.feed, past)
+        self.progresses = Progresses(
+            self.definitions, self.contacts, self.deliveries, self.replies, self.feed, self.history
+        )
         self.outcomes = Outcomes(store.outcomes(name))
 
     async def resume(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 from standardwebhooks import Webhook
@@ -36,28 +36,34 @@ class Receiver:
         return [message["data"] for message in self.messages.values()]
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError, OSError):
-            head = (await reader.readuntil(b"\r\n\r\n")).decode()
-            headers = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if line)
-            body = await reader.readexactly(int(headers["content-length"]))
-            # Signatures are told apart by their letters' case.
-            exact = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if line)
-            message = Webhook(SECRET).verify(body, exact)
-            self.requests += 1
-            self.heads.append(head)
-            identifier = headers["webhook-id"]
-            assert self.messages.setdefault(identifier, message) == message
-            status = self._answer(self.requests)
-            if status.startswith("2"):
-                self.taken[identifier] += 1
-            self.came.set()
-            if status:
-                writer.write(f"HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n".encode())
-                await writer.drain()
-                writer.close()
-            else:
-                await reader.read()
-                writer.close()
+        try:
+            await self._take(reader, writer)
+        except (asyncio.IncompleteReadError, OSError):
+            # Whoever sent it is gone.
+            pass
+        finally:
+            writer.close()
+
+    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        headers = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if line)
+        body = await reader.readexactly(int(headers["content-length"]))
+        # Signatures are told apart by their letters' case.
+        exact = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if line)
+        message = Webhook(SECRET).verify(body, exact)
+        self.requests += 1
+        self.heads.append(head)
+        identifier = headers["webhook-id"]
+        assert self.messages.setdefault(identifier, message) == message
+        status = self._answer(self.requests)
+        if status.startswith("2"):
+            self.taken[identifier] += 1
+        self.came.set()
+        if status:
+            writer.write(f"HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n".encode())
+            await writer.drain()
+        else:
+            await reader.read()
 
 
 @asynccontextmanager

@@ -17,6 +17,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -92,7 +93,9 @@ async def post(channel: WebhookChannel, identifier: ObjectId, body: str, *, priv
             }
             # A connection of its own: one to this address could have been made for another name.
             async with (
-                httpx.AsyncClient(trust_env=False, timeout=TIMEOUT_SECONDS, follow_redirects=False) as http,
+                httpx.AsyncClient(
+                    verify=_trusted(), trust_env=False, timeout=TIMEOUT_SECONDS, follow_redirects=False
+                ) as http,
                 http.stream(
                     "POST",
                     httpx.URL(channel.url).copy_with(host=address),
@@ -110,6 +113,12 @@ async def post(channel: WebhookChannel, identifier: ObjectId, body: str, *, priv
         return Again(f"No answer within {TIMEOUT_SECONDS:.0f} seconds.")
     except (httpx.HTTPError, ssl.SSLError, OSError) as error:
         return Again(f"The connection failed: {type(error).__name__}.")
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Whose certificates are believed. Read once, for that takes longer than posting a message."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def _judged(status: int, retry_after: str | None) -> Answer:
