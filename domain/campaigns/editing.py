@@ -128,7 +128,11 @@ class Campaigns:
 
     async def launch(self, identifier: ObjectId) -> Campaign:
         """Send it. Raises `NotFound`, `InvalidState`, `ChannelNotReady`, and as `create` does for what changed since."""
-        known = require_campaign(await self._definitions.current(), identifier)
+        catalogue = await self._definitions.current()
+        known = require_campaign(catalogue, identifier)
+        if known.state is not CampaignState.DRAFT:
+            return await self._step(identifier, CampaignState.RUNNING, from_=CampaignState.DRAFT)
+        _rule(catalogue, identifier, known.content)
         await self._channels.require(known.content.channel)
         # Before the step, so that no campaign runs which nobody knows to send; of one that does not run nothing is sent.
         await self._runs.update_one({"_id": identifier}, {"$set": {"open": True}}, upsert=True)

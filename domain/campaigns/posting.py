@@ -13,6 +13,7 @@ import json
 import socket
 import ssl
 from dataclasses import dataclass
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -24,6 +25,7 @@ from urllib.parse import urlsplit
 import aiosmtplib
 import httpx
 from bson import ObjectId
+from email_validator import validate_email
 
 from domain.campaign import Campaign
 from domain.campaigns.channels import Security, SmtpChannel, WebhookChannel
@@ -111,7 +113,7 @@ async def post(channel: WebhookChannel, identifier: ObjectId, body: str, *, priv
         return Again(error.message)
     except TimeoutError:
         return Again(f"No answer within {TIMEOUT_SECONDS:.0f} seconds.")
-    except (httpx.HTTPError, ssl.SSLError, OSError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         return Again(f"The connection failed: {type(error).__name__}.")
 
 
@@ -136,7 +138,9 @@ def mail_message(channel: SmtpChannel, delivery: Delivery, letter: Letter) -> Em
     """The mail of a delivery, the same in every attempt. Raises `ValueError` where the address is none for mail."""
     message = EmailMessage(policy=SMTP)
     message["From"] = channel.sender
-    message["To"] = Address(addr_spec=letter.address or "")
+    # A domain of other letters is written as servers know it.
+    valid = validate_email(letter.address or "", check_deliverability=False)
+    message["To"] = Address(addr_spec=valid.ascii_email or valid.normalized)
     message["Subject"] = letter.subject or ""
     message["Date"] = format_datetime(delivery.made)
     message["Message-ID"] = f"<{delivery.id}@{_domain(channel)}>"
@@ -150,8 +154,8 @@ async def mail(channel: SmtpChannel, delivery: Delivery, letter: Letter, *, priv
     """Hand it to the mail server once."""
     try:
         message = mail_message(channel, delivery, letter)
-    except (ValueError, IndexError):
-        # The parser of addresses raises either.
+    except (ValueError, IndexError, MessageError):
+        # The parser of addresses raises each of these.
         return Never("The address is none that mail can be sent to.")
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):

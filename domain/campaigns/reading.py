@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from datetime import date
+from datetime import date, datetime
 from typing import Any, assert_never
 
 import phonenumbers
@@ -130,10 +130,19 @@ def _dates(text: str, today: date) -> Iterator[date]:
     if not any(letter.isdigit() for letter in rest):
         return
     for part in rest.split("|"):
-        for words, moment in search_dates(part, languages=_LANGUAGES, settings=_WHOLE_DATES) or ():
+        for words, moment in _in_words(part):
             short = None if _FOUR_DIGITS.search(words) else _TWO_DIGITS.search(words)
             years = [moment.year] if short is None else _years(short[0], today)
             yield from _days(years, [(moment.month, moment.day)])
+
+
+def _in_words(text: str) -> list[tuple[str, datetime]]:
+    """The days that stand in it in words, each with its words."""
+    try:
+        return search_dates(text, languages=_LANGUAGES, settings=_WHOLE_DATES) or []
+    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError):
+        # What it looks for it cuts out of the text by guesses, which come to odd ends in odd texts.
+        return []
 
 
 def _years(digits: str, today: date) -> list[int]:

@@ -35,7 +35,7 @@ from domain.catalogue import Catalogue
 from domain.contact import Contact
 from domain.contacts import Contacts
 from domain.definitions import Definitions, now
-from domain.errors import InvalidState, NotFound
+from domain.errors import InvalidState, NotFound, Unavailable
 from domain.membership.feed import Feed, Reset
 from domain.membership.position import Position
 from domain.store.log import EntryKind, LogEntry
@@ -46,7 +46,7 @@ log = structlog.get_logger(__name__)
 PAGE = 200
 AT_ONCE = 10
 LOOK_SECONDS = 1.0
-MAX_ATTEMPTS = 12
+MAX_ATTEMPTS = 16
 FIRST_RETRY_SECONDS = 5.0
 LAST_RETRY_SECONDS = 6 * 3600.0
 
@@ -119,8 +119,10 @@ class Runs:
             ongoing = campaign.content.ongoing
             if ongoing and "cursor" not in run:
                 # Before the first is read: who joins from here on is told by the feed.
-                sizes = await self._feed.sizes([identifier])
-                await self._note(identifier, cursor=sizes[identifier].position)
+                size = (await self._feed.sizes([identifier])).get(identifier)
+                if size is None:
+                    raise _no_audience()
+                await self._note(identifier, cursor=size.position)
             elif not run.get("filled"):
                 await self._go_through(identifier, after=run.get("after"))
             elif ongoing:
@@ -141,7 +143,7 @@ class Runs:
             await self._note(identifier, after=after)
 
     async def _follow(self, identifier: ObjectId, after: Position) -> None:
-        """Whoever joins behind the cursor. Returns where everybody must be gone through again, or the audience is there no more."""
+        """Whoever joins behind the cursor. Returns where everybody must be gone through again, or the campaign goes on no more."""
         try:
             async with aclosing(self._feed.watch(identifier, after)) as bursts:
                 async for burst in bursts:
@@ -156,8 +158,7 @@ class Runs:
                         return
                     await self._note(identifier, cursor=burst[-1].position)
         except NotFound:
-            # Deleted at this moment.
-            return
+            raise _no_audience() from None
 
     async def _write_members(self, identifier: ObjectId, joined: Sequence[ObjectId]) -> bool:
         """As `_write`, for those of them who are in the audience still."""
@@ -292,6 +293,11 @@ def _goes_on(catalogue: Catalogue, identifier: ObjectId) -> bool:
     """Whether anything of it may be sent at this moment. Of a finished one, what was asked to be sent again."""
     campaign = catalogue.campaigns.get(identifier)
     return campaign is not None and campaign.state in _SENDING and held_because(catalogue, campaign) is None
+
+
+def _no_audience() -> Unavailable:
+    """Deleted at this moment, which is seen when it is begun with again."""
+    return Unavailable("The campaign's audience is not there.")
 
 
 _SENDING = (CampaignState.RUNNING, CampaignState.FINISHED)

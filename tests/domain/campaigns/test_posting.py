@@ -205,7 +205,17 @@ async def test_a_recipient_who_is_refused_for_good_is_not_tried_again_and_everyt
 
 
 @pytest.mark.parametrize(
-    "address", ["", "ann", "ann@example.org\r\nBcc: eve@example.org", "a b@example.org", "ann@"]
+    "address",
+    [
+        "",
+        "ann",
+        "ann@",
+        "a b@example.org",
+        "ann@example.org\r\nBcc: eve@example.org",
+        "ann@example.org,eve@example.org",
+        "<ann@example.org>",
+        "=?utf-8?q?x?=@example.org",
+    ],
 )
 async def test_what_is_no_address_is_never_sent_to(address: str) -> None:
     async with mailbox() as (box, channel):
@@ -213,6 +223,13 @@ async def test_what_is_no_address_is_never_sent_to(address: str) -> None:
             "The address is none that mail can be sent to."
         )
     assert box.mails == []
+
+
+async def test_a_domain_of_other_letters_is_written_as_servers_know_it() -> None:
+    async with mailbox() as (box, channel):
+        letter = replace(LETTER, address="ann@exämple.org")
+        assert await mail(channel, delivery(), letter, private=True) == Sent()
+    assert box.envelopes[0].rcpt_tos == ["ann@xn--exmple-cua.org"]
 
 
 async def test_whoever_signs_in_does_and_a_wrong_password_is_not_repeated_to_anybody() -> None:
