@@ -29,11 +29,13 @@ from api.errors import masked
 from api.graphql_view import GraphQLView
 from api.hearing import Hearing
 from api.identity import Caller, Callers
+from api.reply_hook import ReplyHook
 from api.schema import schema
 from api.settings import EngineMode, Settings, variable
 from api.sockets import Sockets
 from api.uploads import UploadView
 from domain.accounts import DEFAULT_ACCOUNT, Accounts
+from domain.courier import Courier
 from domain.errors import StartupError
 from domain.membership.engine import Engine
 from domain.membership.hub import Hub
@@ -93,7 +95,7 @@ async def running(settings: Settings, callers: Callers) -> AsyncIterator[Shoal]:
             uri = database.uri
         store = await _opened(stack, uri, settings.database)
         hub = Hub()
-        accounts = Accounts(store, hub)
+        accounts = Accounts(store, hub, private_targets=settings.private_targets)
         stack.push_async_callback(_briefly, accounts.close)
         bus = Bus(
             opening(settings.bus, store.mailbox),
@@ -108,6 +110,8 @@ async def running(settings: Settings, callers: Callers) -> AsyncIterator[Shoal]:
         await _connected(bus, settings.bus)
         if settings.engine is not EngineMode.ONLY:
             await stack.enter_async_context(_part("hearing", hearing.work(), shoal))
+            courier = Courier(store, accounts)
+            await stack.enter_async_context(_part("courier", courier.work(), shoal, stop=courier.stop))
         if settings.engine is not EngineMode.OFF:
             await stack.enter_async_context(_part("engine", engine.work(), shoal, stop=engine.stop))
         if settings.log_retention_days:
@@ -224,6 +228,7 @@ def build_app(shoal: Shoal, settings: Settings) -> Starlette:
         routes=[
             Route("/graphql", view),
             WebSocketRoute("/graphql", view),
+            Route("/replies/{account}", ReplyHook(shoal.accounts).__call__, methods=["POST"]),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             UploadView(shoal.accounts, shoal.callers, most=most).route(),

@@ -82,7 +82,7 @@ def explain(audience: Audience, contact: Contact, catalogue: Catalogue, instant:
         audience.rule,
         contact.document,
         Now(instant=instant, settings=catalogue.settings),
-        rule_of=lambda segment: catalogue.segments[segment].rule,
+        rule_of=lambda segment: catalogue.ruled[segment].rule,
         names=KnownAudiences(catalogue).name,
     )
     turning = explained.turning

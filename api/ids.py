@@ -25,6 +25,9 @@ class Kind(StrEnum):
     IMPORT = "Import"
     UPLOAD = "Upload"
     COPY = "GroupCopy"
+    CAMPAIGN = "Campaign"
+    DELIVERY = "Delivery"
+    REPLY = "Reply"
 
 
 _KINDS = {kind.value: kind for kind in Kind}

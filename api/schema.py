@@ -7,15 +7,15 @@ description.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
 from api.account_settings import Settings, SettingsMutations, to_settings
 from api.audiences import Node, object_id
+from api.campaigns import Campaign, CampaignMutations, CampaignQueries, campaign_of
+from api.channels import ChannelMutations, ChannelQueries
 from api.completions import RuleCompletion, completion_of
 from api.connections import (
     After,
@@ -30,6 +30,7 @@ from api.connections import (
 from api.contacts import Contact, ContactMutations, load_contact, to_contact
 from api.context import Info
 from api.copies import CopyMutations, CopyQueries, GroupCopy, copy_of
+from api.deliveries import Delivery, delivery_of
 from api.documents import KnownDocuments
 from api.executing import FreshForEachEvent, Schema
 from api.exports import ExportMutations
@@ -39,24 +40,23 @@ from api.groups import Group, GroupMutations, group_of, to_group
 from api.ids import Kind, find_id, read_id, require_id
 from api.imports import Import, ImportMutations, ImportQueries, import_of
 from api.limits import OperationLimits
+from api.listing import by_name, named
 from api.previews import RulePreview, to_preview
+from api.replies import Reply, ReplyMutations, ReplyQueries, reply_of
 from api.rules import RuleInput, rule_builder
 from api.segments import Segment, SegmentMutations, segment_of, to_segment
 from api.values import ATTRIBUTE_VALUE, AttributeValue
 from api.watching import Subscription
-from domain.audiences import Group as StoredGroup
-from domain.audiences import Segment as StoredSegment
 from domain.errors import InvalidValue
-from domain.fields import fold
 from domain.searching import search_query
 
 
 @strawberry.type(
     description="What can be read. Everything is of the caller's account, and as it is at this moment."
 )
-class Query(ImportQueries, CopyQueries):
+class Query(ImportQueries, CopyQueries, CampaignQueries, ChannelQueries, ReplyQueries):
     @strawberry.field(
-        description="The thing of this identifier: a contact, group or segment; null where there is none."
+        description="The thing of this identifier, of whichever type; null where there is none."
     )
     async def node(
         self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The identifier.")]
@@ -72,6 +72,12 @@ class Query(ImportQueries, CopyQueries):
                 return await import_of(info, identifier)
             case (Kind.COPY, identifier):
                 return await copy_of(info, identifier)
+            case (Kind.CAMPAIGN, identifier):
+                return await campaign_of(info, identifier)
+            case (Kind.DELIVERY, identifier):
+                return await delivery_of(info, identifier)
+            case (Kind.REPLY, identifier):
+                return await reply_of(info, identifier)
             case _:
                 return None
 
@@ -154,8 +160,8 @@ class Query(ImportQueries, CopyQueries):
         self, info: Info, first: First = 50, after: After = None, search: Search = None
     ) -> Connection[Group]:
         catalogue = await info.context.catalogue()
-        found = _by_name(catalogue.groups.values(), search)
-        return _named("groups", [to_group(group, catalogue) for group in found], first, after)
+        found = by_name(catalogue.groups.values(), search)
+        return named("groups", [to_group(group, catalogue) for group in found], first, after)
 
     @strawberry.field(description="One segment; null where there is none.")
     async def segment(
@@ -168,8 +174,8 @@ class Query(ImportQueries, CopyQueries):
         self, info: Info, first: First = 50, after: After = None, search: Search = None
     ) -> Connection[Segment]:
         catalogue = await info.context.catalogue()
-        found = _by_name(catalogue.segments.values(), search)
-        return _named("segments", [to_segment(segment, catalogue) for segment in found], first, after)
+        found = by_name(catalogue.segments.values(), search)
+        return named("segments", [to_segment(segment, catalogue) for segment in found], first, after)
 
     @strawberry.field(
         description="What a rule would select: size, a sample, its text, how many contacts its negative conditions take in for "
@@ -217,40 +223,6 @@ class Query(ImportQueries, CopyQueries):
         return operators_for(type)
 
 
-Stored = TypeVar("Stored", StoredGroup, StoredSegment)
-Named = TypeVar("Named", Group, Segment)
-
-
-def _by_name(audiences: Iterable[Stored], search: str | None) -> list[Stored]:
-    part = fold(search or "")
-    found = [audience for audience in audiences if part in fold(audience.name)]
-    return sorted(found, key=lambda audience: (fold(audience.name), str(audience.id)))
-
-
-def _named(of: str, audiences: list[Named], first: int | None, after: str | None) -> Connection[Named]:
-    """A page of a list by name. The cursor names the place, so a rename moves an item and loses none."""
-    limit = checked_first(first)
-
-    def place(audience: Named) -> tuple[str, str]:
-        return fold(audience.stored.name), str(audience.stored.id)
-
-    following = audiences
-    if after is not None:
-        name, identifier = from_cursor(of, after, 2)
-        following = audiences[bisect_right(audiences, (name, identifier), key=place) :]
-
-    async def count() -> int:
-        return len(audiences)
-
-    return to_connection(
-        following[: limit + 1],
-        lambda audience: to_cursor(of, *place(audience)),
-        first=limit,
-        after=after,
-        count=count,
-    )
-
-
 @strawberry.type(
     description="What can be done. Everything is done in the caller's account, one after the other. What is refused is told in the "
     "payload, not as an error of the query."
@@ -264,6 +236,9 @@ class Mutation(
     ImportMutations,
     ExportMutations,
     CopyMutations,
+    CampaignMutations,
+    ChannelMutations,
+    ReplyMutations,
 ):
     pass
 
@@ -273,7 +248,7 @@ def make_schema() -> Schema:
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
-        types=[Contact, Group, Segment, Import, GroupCopy],
+        types=[Contact, Group, Segment, Import, GroupCopy, Campaign, Delivery, Reply],
         extensions=[KnownDocuments, OperationLimits],
         execution_context_class=FreshForEachEvent,
         config=StrawberryConfig(scalar_map={AttributeValue: ATTRIBUTE_VALUE}),

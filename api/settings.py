@@ -107,6 +107,12 @@ def _megabytes(text: str) -> int:
     return int(text)
 
 
+def _flag(text: str) -> bool:
+    if text.lower() not in {"yes", "no"}:
+        raise ValueError("yes or no is wanted")
+    return text.lower() == "yes"
+
+
 def _origins(text: str) -> tuple[str, ...]:
     origins = tuple(part.strip() for part in text.split(",") if part.strip())
     for origin in origins:
@@ -141,6 +147,7 @@ class Settings:
     log_retention_days: int = _setting(_days, 90)
     upload_megabytes: int = _setting(_megabytes, 256)
     allowed_origins: tuple[str, ...] = _setting(_origins, ())
+    private_targets: bool = _setting(_flag, default=False)
 
 
 def variable(setting: str) -> str:

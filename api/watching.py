@@ -8,15 +8,17 @@ neither an attachment nor a task. Held by `tests/api/test_watching.py`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import strawberry
 from bson import ObjectId
 
 from api.audiences import Audience, ChangeReason, feed_cursor, feed_position, to_reason
+from api.begun import MAX_EVERY_MS, Begun, begun, checked_every
+from api.campaign_progress import CampaignSubscriptions
 from api.contacts import Contact, to_contact
 from api.context import Context, Info
 from api.copies import CopySubscriptions
@@ -26,15 +28,12 @@ from api.imports import ImportSubscriptions
 from api.segments import to_segment
 from domain.audiences import Group as StoredGroup
 from domain.contact import Contact as StoredContact
-from domain.errors import InvalidValue, NotFound
+from domain.errors import NotFound
 from domain.membership.feed import FeedEvent, Reset, Size, Started
 from domain.store.log import EntryKind, LogEntry
 
 EVERY_MS = 250
 MIN_EVERY_MS = 10
-MAX_EVERY_MS = 60_000
-
-T = TypeVar("T")
 
 
 class Burst:
@@ -150,7 +149,7 @@ AudienceArgument = Annotated[strawberry.ID, strawberry.argument(description="The
 
 
 @strawberry.type(description="What can be watched, over a websocket by the graphql-transport-ws protocol.")
-class Subscription(ImportSubscriptions, CopySubscriptions):
+class Subscription(ImportSubscriptions, CopySubscriptions, CampaignSubscriptions):
     @strawberry.subscription(
         description="Who joins and who leaves an audience, in order, from `after` on, or from now."
     )
@@ -167,7 +166,7 @@ class Subscription(ImportSubscriptions, CopySubscriptions):
     ) -> AsyncGenerator[MembershipEvent, None]:
         identifier = require_id(audience, *AUDIENCES, path=("audience",))
         position = None if after is None else feed_position(identifier, after, path="after")
-        events = await _begun(info.context.account.feed.watch(identifier, position))
+        events = await begun(info.context.account.feed.watch(identifier, position))
         return _events(identifier, events)
 
     @strawberry.subscription(
@@ -186,47 +185,18 @@ class Subscription(ImportSubscriptions, CopySubscriptions):
     ) -> AsyncGenerator[AudienceSize, None]:
         identifier = require_id(audience, *AUDIENCES, path=("audience",))
         every = EVERY_MS if at_most_every_ms is None else at_most_every_ms
-        if not MIN_EVERY_MS <= every <= MAX_EVERY_MS:
-            raise InvalidValue(
-                f"{MIN_EVERY_MS} to {MAX_EVERY_MS:,} milliseconds are wanted.", path=("atMostEveryMs",)
-            )
-        return _sizes(
-            identifier,
-            await _begun(info.context.account.feed.watch_size(identifier, every / 1000)),
-        )
+        seconds = checked_every(every, least=MIN_EVERY_MS)
+        return _sizes(identifier, await begun(info.context.account.feed.watch_size(identifier, seconds)))
 
 
-class _Begun(AsyncIterator[T]):
-    """A generator that has given its first item already. One that never does raises before anything was promised."""
-
-    def __init__(self, first: T, rest: AsyncGenerator[T, None]) -> None:
-        self._waiting: list[T] = [first]
-        self._rest = rest
-
-    async def __anext__(self) -> T:
-        return self._waiting.pop() if self._waiting else await anext(self._rest)
-
-    async def aclose(self) -> None:
-        await self._rest.aclose()
-
-
-async def _begun(items: AsyncGenerator[T, None]) -> _Begun[T]:
-    try:
-        return _Begun(await anext(items), items)
-    except StopAsyncIteration:
-        raise NotFound(
-            "There is no such group or segment. It may have been deleted.", path=("audience",)
-        ) from None
-
-
-async def _sizes(audience: ObjectId, sizes: _Begun[Size]) -> AsyncGenerator[AudienceSize, None]:
+async def _sizes(audience: ObjectId, sizes: Begun[Size]) -> AsyncGenerator[AudienceSize, None]:
     async with aclosing(sizes):
         async for size in sizes:
             yield AudienceSize(audience_object_id=audience, size=size.size, at=size.at)
 
 
 async def _events(
-    audience: ObjectId, bursts: _Begun[list[FeedEvent]]
+    audience: ObjectId, bursts: Begun[list[FeedEvent]]
 ) -> AsyncGenerator[MembershipEvent, None]:
     async with aclosing(bursts):
         async for events in bursts:

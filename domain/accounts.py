@@ -5,8 +5,17 @@ Owns which services there are. Whoever holds an `Account` can reach that account
 
 from __future__ import annotations
 
+import asyncio
+
 from bson import ObjectId
 
+from domain.campaigns.channels import Channels
+from domain.campaigns.deliveries import Deliveries
+from domain.campaigns.editing import Campaigns
+from domain.campaigns.previewing import Previews
+from domain.campaigns.progress import Progresses
+from domain.campaigns.replies import Replies
+from domain.campaigns.running import Runs
 from domain.contacts import Contacts
 from domain.converting import Converter
 from domain.copying import Copies
@@ -36,7 +45,16 @@ class Account:
     """One account's services."""
 
     def __init__(
-        self, name: str, store: Store, hub: Hub, freshness: Freshness, shelf: Shelf, links: Links
+        self,
+        name: str,
+        store: Store,
+        hub: Hub,
+        freshness: Freshness,
+        shelf: Shelf,
+        links: Links,
+        *,
+        campaigning: asyncio.Event,
+        private_targets: bool,
     ) -> None:
         self.name = name
         self._links = links
@@ -52,7 +70,25 @@ class Account:
         self.contacts = Contacts(contacts, self.definitions)
         self.groups = Groups(contacts, self.definitions, self.sweeper)
         self.segments = Segments(store, self.definitions, self.sweeper)
+        self.channels = Channels(store.channels(name), private=private_targets)
+        self.campaigns = Campaigns(store, self.definitions, self.channels, campaigning.set)
+        self.previews = Previews(self.contacts)
+        self.deliveries = Deliveries(store.deliveries(name))
+        self.replies = Replies(store.replies(name), self.definitions, self.contacts, self.deliveries)
+        self.runs = Runs(
+            store.runs(name),
+            self.definitions,
+            self.feed,
+            self.contacts,
+            self.campaigns,
+            self.deliveries,
+            self.channels,
+            private=private_targets,
+        )
         self.history = History(self.feed, past)
+        self.progresses = Progresses(
+            self.definitions, self.contacts, self.deliveries, self.replies, self.feed, self.history
+        )
         self.outcomes = Outcomes(store.outcomes(name))
         self.jobs = Jobs(store.jobs(name))
         self.uploads = Uploads(store.uploads(name))
@@ -84,31 +120,51 @@ class Account:
         await self.sweeper.resume()
         await self.converter.resume()
         await self.jobs.resume()
+        self.replies.resume()
 
     async def close(self) -> None:
         """Stop what goes on in the background."""
         await self.sweeper.close()
         await self.converter.close()
         await self.jobs.close()
+        await self.replies.close()
 
 
 class Accounts:
     """The accounts that this process serves, each put together when it is first asked for."""
 
-    def __init__(self, store: Store, hub: Hub) -> None:
+    def __init__(self, store: Store, hub: Hub, *, private_targets: bool = False) -> None:
         self._store = store
+        self._private_targets = private_targets
         self._hub = hub
         self._freshness = Freshness(store.fences(), hub)
         self._shelf = Shelf()
         self.links = Links(store)
         self._accounts: dict[str, Account] = {}
+        self.campaigning = asyncio.Event()
+        """Set when there is something to do for a campaign, so that whoever sends need not look for it."""
 
     def get(self, name: str) -> Account:
         account = self._accounts.get(name)
         if account is None:
-            account = Account(name, self._store, self._hub, self._freshness, self._shelf, self.links)
+            account = Account(
+                name,
+                self._store,
+                self._hub,
+                self._freshness,
+                self._shelf,
+                self.links,
+                campaigning=self.campaigning,
+                private_targets=self._private_targets,
+            )
             self._accounts[name] = account
         return account
+
+    async def replies_secret(self, name: str) -> str | None:
+        """What replies to an account are signed with; None where it takes none, or is none. Nothing is kept of a "
+        "name that is asked for.
+        """
+        return await Channels(self._store.channels(name), private=self._private_targets).replies_secret()
 
     async def catch_up(self) -> None:
         """After the bus was away: have the engine speak, so that what was lost meanwhile is noticed at once."""

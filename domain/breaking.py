@@ -21,9 +21,18 @@ def check_unread(catalogue: Catalogue, key: str) -> None:
         return
     reading = [user.id for user in users]
     others = set(catalogue.with_dependants(reading)) - {*reading} - catalogue.broken
-    along = sorted((catalogue.segments[each] for each in others), key=lambda segment: fold(segment.name))
+    along = sorted((catalogue.ruled[each] for each in others), key=lambda segment: fold(segment.name))
     they = f"they, and with them {first_names(along)} by reference," if along else "they"
-    those, them = ("These segments use", "them") if len(users) > 1 else ("One segment uses", "it")
+    which = " and ".join(
+        kind
+        for kind, known in (("segment", catalogue.segments), ("campaign", catalogue.campaigns))
+        if any(user.id in known for user in users)
+    )
+    those, them = (
+        (f"These {which.replace(' and', 's and')}s use", "them")
+        if len(users) > 1
+        else (f"One {which} uses", "it")
+    )
     raise FieldInUse(
         f"{those} the field “{key}”: {first_names(users)}. Edit or delete {them} first, or break {them} by saying"
         f" `breakSegments`: then {they} keep the members that they have until their rules are mended.",

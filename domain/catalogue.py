@@ -20,6 +20,7 @@ from typing import Any
 from bson import ObjectId
 
 from domain.audiences import Audience, Broken, Group, Segment, frozen_mark, frozen_members
+from domain.campaign import Campaign, CampaignState, Content, content_body, read_content
 from domain.errors import BrokenSegment, NotFound, UnknownAudience
 from domain.fields import Field, FieldRegistry, FieldType, LeapDay, Settings, Weekday, fold
 from domain.rules.criterion import Criterion
@@ -93,6 +94,9 @@ class Catalogue:
         self.fields = FieldRegistry()
         self.groups: dict[ObjectId, Group] = {}
         self.segments: dict[ObjectId, Segment] = {}
+        self.campaigns: dict[ObjectId, Campaign] = {}
+        self.ruled: dict[ObjectId, Segment] = {}
+        """Whatever a rule decides: the segments, and the audiences of campaigns."""
         self.field_versions: dict[str, int] = {}
         self.retyped: dict[str, Retyping] = {}
         """Of each field that is there and had another type before: how it came to the one that it has."""
@@ -112,11 +116,11 @@ class Catalogue:
     # ---- reading ---------------------------------------------------------------------------------------------------
 
     def audience(self, identifier: ObjectId) -> Audience | None:
-        return self.segments.get(identifier) or self.groups.get(identifier)
+        return self.ruled.get(identifier) or self.groups.get(identifier)
 
     def audiences(self) -> Iterable[Audience]:
         yield from self.groups.values()
-        yield from self.segments.values()
+        yield from self.ruled.values()
 
     def named(self, kind: Kind, name: str) -> ObjectId | None:
         """Who has this name among its kind, after folding."""
@@ -151,20 +155,20 @@ class Catalogue:
             return decided[inner].rule if inner in decided else self._followed(inner)
 
         for each in self.with_dependants([identifier]):
-            wanted = rule if each == identifier else self.segments[each].rule
+            wanted = rule if each == identifier else self.ruled[each].rule
             still_broken = {inner.id for inner in self.broken_among(wanted)} - decided.keys()
             if each == identifier or not (still_broken or each in self._lost_fields):
                 decided[each] = Criterion(rule=follow(wanted, followed), settings=self.settings)
         return decided
 
     def referrers(self, identifier: ObjectId) -> list[Segment]:
-        """The segments whose rules name this audience, by name."""
+        """The segments, and the audiences of campaigns, whose rules name this audience, by name."""
         return self._by_name(self._referrers.get(identifier, ()))
 
     def users(self, key: str) -> list[Segment]:
-        """The segments whose rules read this field themselves, by name."""
+        """The segments, and the audiences of campaigns, whose rules read this field themselves, by name."""
         return self._by_name(
-            identifier for identifier, segment in self.segments.items() if key in fields_used(segment.rule)
+            identifier for identifier, segment in self.ruled.items() if key in fields_used(segment.rule)
         )
 
     def with_dependants(self, identifiers: Iterable[ObjectId]) -> list[ObjectId]:
@@ -174,7 +178,7 @@ class Catalogue:
         while waiting:
             identifier = waiting.pop()
             if identifier not in found:
-                found[identifier] = {ref.id for ref in referred(self.segments[identifier].rule)}
+                found[identifier] = {ref.id for ref in referred(self.ruled[identifier].rule)}
                 waiting += self._referrers.get(identifier, ())
         order = TopologicalSorter({each: inner & found.keys() for each, inner in found.items()})
         return list(order.static_order())
@@ -199,7 +203,7 @@ class Catalogue:
         return sorted((self.groups[each] for each in known), key=lambda group: fold(group.name))
 
     def _by_name(self, identifiers: Iterable[ObjectId]) -> list[Segment]:
-        return sorted((self.segments[each] for each in identifiers), key=lambda segment: fold(segment.name))
+        return sorted((self.ruled[each] for each in identifiers), key=lambda segment: fold(segment.name))
 
     # ---- taking in versions ----------------------------------------------------------------------------------------
 
@@ -217,6 +221,8 @@ class Catalogue:
                 return self._apply_group(definition)
             case Kind.SEGMENT:
                 return self._apply_segment(definition)
+            case Kind.CAMPAIGN:
+                return self._apply_campaign(definition)
 
     def _apply_field(self, definition: Definition) -> list[Effect]:
         key = str(definition.id)
@@ -255,13 +261,16 @@ class Catalogue:
     def _apply_settings(self, definition: Definition) -> list[Effect]:
         self.settings = read_settings(definition.body)
         self.settings_version = definition.version
-        return self._settle(list(self.segments), Reason.SETTINGS_CHANGED)
+        return self._settle(list(self.ruled), Reason.SETTINGS_CHANGED)
 
     def _apply_group(self, definition: Definition) -> list[Effect]:
         identifier = _identifier(definition)
         known = self.groups.get(identifier)
         if definition.deleted:
-            return [] if known is None else self._end(known, self.groups)
+            if known is None:
+                return []
+            del self.groups[identifier]
+            return self._end(known, Kind.GROUP)
         group = Group(
             id=identifier,
             name=definition.body["name"],
@@ -284,37 +293,57 @@ class Catalogue:
         if definition.deleted:
             if known is None:
                 return []
-            self._refer(identifier, known.rule, None)
-            self._lost_fields.pop(identifier, None)
-            self._note_broken(identifier, known.broken, None)
-            return self._end(known, self.segments)
-        segment = Segment(
+            del self.segments[identifier]
+            return self._end_ruled(known, Kind.SEGMENT)
+        segment = self.segments[identifier] = _ruled(definition, known)
+        return self._apply_rule(Kind.SEGMENT, known, segment)
+
+    def _apply_campaign(self, definition: Definition) -> list[Effect]:
+        identifier = _identifier(definition)
+        known = self.campaigns.get(identifier)
+        if definition.deleted:
+            if known is None:
+                return []
+            del self.campaigns[identifier]
+            return self._end_ruled(known.audience, Kind.CAMPAIGN)
+        before = None if known is None else known.audience
+        audience = _ruled(definition, before)
+        self.campaigns[identifier] = Campaign(
             id=identifier,
-            name=definition.body["name"],
-            description=definition.body["description"],
-            rule=from_document(definition.body["rule"]),
-            rule_version=definition.body["rule_version"],
+            content=read_content(definition.body),
+            state=CampaignState(definition.body["state"]),
+            audience=audience,
             version=definition.version,
-            created=definition.at if known is None else known.created,
+            created=audience.created,
             updated=definition.at,
-            broken=None if known is None else known.broken,
+            launched=definition.body["launched"],
         )
-        self.segments[identifier] = segment
-        self._rename(Kind.SEGMENT, known, segment)
+        return self._apply_rule(Kind.CAMPAIGN, before, audience)
+
+    def _apply_rule(self, kind: Kind, known: Segment | None, segment: Segment) -> list[Effect]:
+        identifier = segment.id
+        self.ruled[identifier] = segment
+        self._rename(kind, known, segment)
         if known is not None and known.rule_version == segment.rule_version:
             return []
         self._lost_fields.pop(identifier, None)
         self._refer(identifier, None if known is None else known.rule, segment.rule)
         return self._settle([identifier], Reason.RULE_EDITED)
 
+    def _end_ruled(self, segment: Segment, kind: Kind) -> list[Effect]:
+        del self.ruled[segment.id]
+        self._refer(segment.id, segment.rule, None)
+        self._lost_fields.pop(segment.id, None)
+        self._note_broken(segment.id, segment.broken, None)
+        return self._end(segment, kind)
+
     def _rename(self, kind: Kind, before: Audience | None, after: Audience) -> None:
         if before is not None:
             self._names.pop((kind, fold(before.name)), None)
         self._names[kind, fold(after.name)] = after.id
 
-    def _end(self, audience: Audience, kept: dict[ObjectId, Any]) -> list[Effect]:
-        del kept[audience.id]
-        self._names.pop((Kind(audience.ref.kind), fold(audience.name)), None)
+    def _end(self, audience: Audience, kind: Kind) -> list[Effect]:
+        self._names.pop((kind, fold(audience.name)), None)
         self._matcher.drop(audience.id)
         del self._criteria[audience.id]
         self.moving.pop(audience.id, None)
@@ -341,9 +370,10 @@ class Catalogue:
 
     def _settle_one(self, identifier: ObjectId, reason: Reason, *, edited: bool) -> Effect | None:
         before = self._criteria.get(identifier)
-        was_broken = self.segments[identifier].broken
-        broken = self._why_broken(self.segments[identifier])
-        segment = self.segments[identifier] = replace(self.segments[identifier], broken=broken)
+        was_broken = self.ruled[identifier].broken
+        broken = self._why_broken(self.ruled[identifier])
+        segment = replace(self.ruled[identifier], broken=broken)
+        self._keep(segment)
         self._note_broken(identifier, was_broken, broken)
         if broken is not None and was_broken is not None:
             return None
@@ -366,6 +396,13 @@ class Catalogue:
             reason=reason,
             edited=edited and reason is Reason.RULE_EDITED,
         )
+
+    def _keep(self, segment: Segment) -> None:
+        self.ruled[segment.id] = segment
+        if segment.id in self.segments:
+            self.segments[segment.id] = segment
+        else:
+            self.campaigns[segment.id] = replace(self.campaigns[segment.id], audience=segment)
 
     def _note_broken(self, identifier: ObjectId, before: Broken | None, after: Broken | None) -> None:
         if after is not None:
@@ -433,12 +470,39 @@ def segment_body(name: str, description: str | None, rule: Rule, rule_version: i
     }
 
 
+def campaign_body(
+    content: Content, rule: Rule, rule_version: int, *, state: CampaignState, launched: datetime | None
+) -> dict[str, Any]:
+    """A campaign as a definition's body: what people say of it, the rule that follows from that, and how far it has come."""
+    return {
+        **content_body(content),
+        "rule": to_document(rule),
+        "rule_version": rule_version,
+        "state": state.value,
+        "launched": launched,
+    }
+
+
 def field_body(field: Field) -> dict[str, Any]:
     """A field as a definition's body."""
     return {"label": field.label, "type": field.type.value, "options": list(field.options)}
 
 
+def _ruled(definition: Definition, known: Segment | None) -> Segment:
+    return Segment(
+        id=_identifier(definition),
+        name=definition.body["name"],
+        description=definition.body["description"],
+        rule=from_document(definition.body["rule"]),
+        rule_version=definition.body["rule_version"],
+        version=definition.version,
+        created=definition.at if known is None else known.created,
+        updated=definition.at,
+        broken=None if known is None else known.broken,
+    )
+
+
 def _identifier(definition: Definition) -> ObjectId:
     if not isinstance(definition.id, ObjectId):
-        raise TypeError("groups and segments have ObjectIds")
+        raise TypeError("groups, segments and campaigns have ObjectIds")
     return definition.id

@@ -144,6 +144,21 @@ class Contacts:
         await self._collection.update_one({"_id": identifier}, update)
         return await self.require(identifier)
 
+    async def exchange(self, contact: Contact, entries: Entries, *, reason: Reason) -> bool:
+        """Write the entries where the contact still has in these fields what it had when it was read. Whether it had."""
+        update = update_of(contact.document, entries, reason)
+        if update is None:
+            return True
+        normal = contact.document.get("normal")
+        normal = normal if isinstance(normal, Mapping) else {}
+        seen: dict[str, Any] = {}
+        for key in entries:
+            # `$eq`, because other programs may have put there what reads as an operator.
+            seen[f"values.{key}"] = {"$eq": contact.values.get(key)}
+            seen[f"normal.{key}"] = {"$eq": normal.get(key)}
+        matched, _ = await self._collection.update_one({"_id": contact.id, **seen}, update)
+        return matched == 1
+
     async def delete(self, identifier: ObjectId) -> None:
         """Raises `NotFound`."""
         if not await self._collection.delete_one({"_id": identifier}):

@@ -38,6 +38,9 @@ def differences(
     """
     found = []
     for each, criterion in catalogue.as_if(identifier, rule).items():
+        if each not in catalogue.segments:
+            # A campaign's audience: who is reached is told by its own preview.
+            continue
         before, after = catalogue.criterion(each).query(instant), criterion.query(instant)
         if each == identifier or before != after:
             found.append(

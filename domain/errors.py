@@ -151,9 +151,39 @@ class FieldInUse(ShoalError):
 
 
 class AudienceInUse(ShoalError):
-    """The rules of segments refer to this group or segment; deleting it would leave them without a meaning."""
+    """The rules of segments, or campaigns, refer to this group or segment; deleting it would leave them without a meaning."""
 
     code = "AUDIENCE_IN_USE"
+
+
+class InvalidTemplate(ShoalError):
+    """A message with placeholders that cannot be read: `line` and `column` say where."""
+
+    code = "INVALID_TEMPLATE"
+
+
+class InvalidState(ShoalError):
+    """What was asked for cannot be done with the thing as it is: to edit a campaign that was launched, say."""
+
+    code = "INVALID_STATE"
+
+
+class ChannelNotReady(ShoalError):
+    """The account has not said yet how messages leave by this channel."""
+
+    code = "CHANNEL_NOT_READY"
+
+
+class ForbiddenTarget(ShoalError):
+    """An address that messages may not be sent to: one within the network of the server."""
+
+    code = "FORBIDDEN_TARGET"
+
+
+class ValueChanged(ShoalError):
+    """The value was changed since by somebody else, and stays."""
+
+    code = "VALUE_CHANGED"
 
 
 class MutationIdReused(ShoalError):

@@ -1,8 +1,8 @@
 """Audiences that refer to each other: on an account's catalogue, by what names they go, what they mean, and who refers to whom.
 
-Owns what a rule may refer to, and what may be deleted: nothing that a segment's rule refers to. So no reference leads nowhere, and
-none in a circle; each edit is decided on the very catalogue that it follows, so that two at once cannot make one together. Held
-by `tests/domain/test_referring.py`.
+Owns what a rule may refer to, and what may be deleted: nothing that a segment's rule or a campaign refers to. So no reference leads
+nowhere, and none in a circle; each edit is decided on the very catalogue that it follows, so that two at once cannot make one
+together. Held by `tests/domain/test_referring.py`.
 """
 
 from __future__ import annotations
@@ -60,14 +60,14 @@ def check_rule(catalogue: Catalogue, segment: ObjectId, name: str, rule: Rule) -
         )
 
     def name_of(other: ObjectId) -> str:
-        return name if other == segment else catalogue.segments[other].name
+        return name if other == segment else catalogue.ruled[other].name
 
     try:
         check_edit(
             segment,
             rule,
-            dependants=catalogue.with_dependants([segment])[1:] if segment in catalogue.segments else (),
-            rule_of=lambda other: catalogue.segments[other].rule,
+            dependants=catalogue.with_dependants([segment])[1:] if segment in catalogue.ruled else (),
+            rule_of=lambda other: catalogue.ruled[other].rule,
             name_of=name_of,
         )
         catalogue.criterion_of(rule)
@@ -76,19 +76,26 @@ def check_rule(catalogue: Catalogue, segment: ObjectId, name: str, rule: Rule) -
 
 
 def check_unused(catalogue: Catalogue, audience: AudienceRef) -> None:
-    """Raises `AudienceInUse` where a segment's rule refers to it."""
+    """Raises `AudienceInUse` where a segment's rule refers to it, or a campaign."""
     users = catalogue.referrers(audience.id)
-    if users:
-        name = KnownAudiences(catalogue).name(audience)
-        rules, them = (
-            ("The rules of these segments refer", "them")
-            if len(users) > 1
-            else ("The rule of one segment refers", "it")
+    if not users:
+        return
+    said = f"the {audience.kind} “{KnownAudiences(catalogue).name(audience)}”"
+    found = []
+    segments = [user for user in users if user.id in catalogue.segments]
+    if segments:
+        refer = "The rules of these segments refer" if len(segments) > 1 else "The rule of one segment refers"
+        found.append(f"{refer} to {said}: {first_names(segments)}.")
+    campaigns = [user for user in users if user.id in catalogue.campaigns]
+    if campaigns:
+        reach = (
+            "These campaigns include or exclude"
+            if len(campaigns) > 1
+            else "One campaign includes or excludes"
         )
-        raise AudienceInUse(
-            f"{rules} to the {audience.kind} “{name}”: {first_names(users)}. Edit or delete {them} first.",
-            path=("id",),
-        )
+        found.append(f"{reach} {said}: {first_names(campaigns)}.")
+    them = "them" if len(users) > 1 else "it"
+    raise AudienceInUse(f"{' '.join(found)} Edit or delete {them} first.", path=("id",))
 
 
 def first_names(segments: Iterable[Segment]) -> str:

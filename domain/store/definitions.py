@@ -29,12 +29,13 @@ class Kind(StrEnum):
     FIELD = "field"
     GROUP = "group"
     SEGMENT = "segment"
+    CAMPAIGN = "campaign"
     SETTINGS = "settings"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
-    """One version of one definition. `id` is a field's key, a group's or segment's ObjectId, or `settings`."""
+    """One version of one definition. `id` is a field's key, a group's, segment's or campaign's ObjectId, or `settings`."""
 
     account: str
     revision: int
@@ -63,8 +64,9 @@ class DefinitionLog:
         return read_definitions(await self._collection.find({"deleted": True}))
 
     async def audiences(self) -> list[ObjectId]:
-        """Every group and segment that there ever was. Cost: a look at each version of the account's definitions."""
-        first = {"kind": {"$in": [Kind.GROUP.value, Kind.SEGMENT.value]}, "version": 1}
+        """Every group, segment and campaign that there ever was. Cost: a look at each version of the account's definitions."""
+        kinds = [kind.value for kind in (Kind.GROUP, Kind.SEGMENT, Kind.CAMPAIGN)]
+        first = {"kind": {"$in": kinds}, "version": 1}
         found = [document["id"] for document in await self._collection.find(first, projection={"id": 1})]
         return [identifier for identifier in found if isinstance(identifier, ObjectId)]
 

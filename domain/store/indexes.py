@@ -32,6 +32,10 @@ UPLOADS = "uploads"
 JOBS = "jobs"
 STEPS = "steps"
 LINKS = "links"
+RUNS = "campaign_runs"
+DELIVERIES = "deliveries"
+CHANNELS = "channels"
+REPLIES = "replies"
 
 COLLECTIONS = (
     CONTACTS,
@@ -49,6 +53,10 @@ COLLECTIONS = (
     JOBS,
     STEPS,
     LINKS,
+    RUNS,
+    DELIVERIES,
+    CHANNELS,
+    REPLIES,
 )
 
 OUTCOME_LIFETIME_SECONDS = 24 * 3600
@@ -145,6 +153,48 @@ INDEXES = (
             serves="forgetting it when its time has come",
         )
         for collection in (UPLOADS, JOBS, STEPS, LINKS)
+    ),
+    Index(
+        collection=RUNS,
+        keys=(("open", 1), ("_id", 1)),
+        serves="which campaigns, of all accounts, there is anything to do for",
+    ),
+    Index(
+        collection=DELIVERIES,
+        keys=(("account", 1), ("campaign", 1), ("state", 1), ("due", 1)),
+        serves="the deliveries of a campaign that are due, the next of them, and how many are in each state",
+    ),
+    Index(
+        collection=DELIVERIES,
+        keys=(("account", 1), ("campaign", 1), ("_id", 1)),
+        serves="a page of a campaign's deliveries",
+    ),
+    Index(
+        collection=DELIVERIES,
+        keys=(("account", 1), ("contact", 1)),
+        serves="what was sent to a contact: which campaign a reply is to",
+    ),
+    Index(
+        collection=CHANNELS,
+        keys=(("account", 1), ("kind", 1)),
+        options={"unique": True},
+        serves="how an account's messages leave and how replies come in, one of each kind",
+    ),
+    Index(
+        collection=REPLIES,
+        keys=(("account", 1), ("campaign", 1), ("state", 1), ("_id", 1)),
+        serves="the replies to a campaign, those that wait for a person among them, and how many there are",
+    ),
+    Index(
+        collection=REPLIES,
+        keys=(("account", 1), ("state", 1), ("_id", 1)),
+        serves="the replies that wait for a person, whichever campaign they are to",
+    ),
+    Index(
+        collection=REPLIES,
+        keys=(("account", 1), ("message", 1)),
+        options={"unique": True, "partialFilterExpression": {"message": {"$exists": True}}},
+        serves="a reply that comes in twice under one identifier is one",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""The engine's lease: one document that says which process runs the engine.
+"""A lease: one document that says which process does a work that one at a time is to do, such as running the engine.
 
 Owns the document and the ways in which it changes, each one conditional update of it. A lease is *taken* by naming exactly what
 was seen of it, so that of any number of processes one succeeds, and the term rises with each holder; so a term has one holder, and
@@ -20,7 +20,7 @@ from pymongo.errors import DuplicateKeyError
 from domain.store.client import Database, Document
 from domain.store.indexes import LEASES
 
-_ENGINE = "engine"
+ENGINE = "engine"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +35,12 @@ class Lease:
 class Leases:
     """Reading and changing it."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, name: str = ENGINE) -> None:
         self._collection = database[LEASES]
+        self._name = name
 
     async def load(self) -> Lease | None:
-        document = await self._collection.find_one({"_id": _ENGINE})
+        document = await self._collection.find_one({"_id": self._name})
         if document is None:
             return None
         return Lease(term=document["term"], renewal=document["renewal"], holder=document["holder"])
@@ -50,22 +51,24 @@ class Leases:
         document: Document = {"term": lease.term, "renewal": lease.renewal, "holder": holder}
         if seen is None:
             try:
-                await self._collection.insert_one({"_id": _ENGINE, **document})
+                await self._collection.insert_one({"_id": self._name, **document})
             except DuplicateKeyError:
                 return None
             return lease
-        as_seen = {"_id": _ENGINE, "term": seen.term, "renewal": seen.renewal}
+        as_seen = {"_id": self._name, "term": seen.term, "renewal": seen.renewal}
         result = await self._collection.update_one(as_seen, {"$set": document})
         return lease if result.matched_count else None
 
     async def renew(self, term: int) -> bool:
         """Whether the lease was still of this term."""
-        result = await self._collection.update_one({"_id": _ENGINE, "term": term}, {"$inc": {"renewal": 1}})
+        result = await self._collection.update_one(
+            {"_id": self._name, "term": term}, {"$inc": {"renewal": 1}}
+        )
         return result.matched_count == 1
 
     async def give_up(self, term: int) -> None:
         """Let anybody take it, unless somebody has."""
-        await self._collection.update_one({"_id": _ENGINE, "term": term}, {"$set": {"holder": None}})
+        await self._collection.update_one({"_id": self._name, "term": term}, {"$set": {"holder": None}})
 
 
 def _next_term(seen: Lease | None) -> int:

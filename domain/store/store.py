@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import Any
 
+from bson import ObjectId
+
 from domain.store import indexes, stream
 from domain.store.checkpoint import Checkpoints
 from domain.store.client import Database
@@ -71,6 +73,31 @@ class Store:
 
     def links(self, account: str) -> Scoped:
         return Scoped(self._database[indexes.LINKS], account)
+
+    def runs(self, account: str) -> Scoped:
+        return Scoped(self._database[indexes.RUNS], account)
+
+    def deliveries(self, account: str) -> Scoped:
+        return Scoped(self._database[indexes.DELIVERIES], account, longest_in=self.traits.longest_in)
+
+    def channels(self, account: str) -> Scoped:
+        return Scoped(self._database[indexes.CHANNELS], account)
+
+    def replies(self, account: str) -> Scoped:
+        return Scoped(self._database[indexes.REPLIES], account)
+
+    async def open_runs(self) -> list[tuple[str, ObjectId]]:
+        """(account, campaign) of every campaign, of all accounts, that there may be anything to do for: for who sends."""
+        found = (
+            await self._database[indexes.RUNS]
+            .find({"open": True}, {"account": 1}, sort=[("_id", 1)])
+            .to_list()
+        )
+        return [(document["account"], document["_id"]) for document in found]
+
+    def lease(self, name: str) -> Leases:
+        """The lease of a work that one process at a time does, beside the engine's."""
+        return Leases(self._database, name)
 
     def fences(self) -> Fences:
         """The fences of a new writer."""

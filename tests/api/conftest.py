@@ -46,6 +46,7 @@ def shared_settings(mongodb_uri: str, tmp_path_factory: pytest.TempPathFactory) 
         admin_key=secrets.token_urlsafe(),
         port=0,
         shutdown_seconds=5,
+        private_targets=True,
     )
 
 
