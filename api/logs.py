@@ -12,8 +12,9 @@ import sys
 import structlog
 from structlog.typing import Processor
 
-QUIET = ("uvicorn.error", "uvicorn.access", "pymongo", "strawberry.ws", "websockets")
-"""Libraries whose everyday messages say nothing that is not logged here already."""
+QUIET = ("uvicorn.error", "uvicorn.access", "pymongo", "strawberry.ws", "websockets", "httpx", "httpcore")
+"""Libraries whose everyday messages say nothing that is not logged here already, or, as the addresses that messages are posted to,
+is not to be logged."""
 
 
 # Without the values of local variables: keys and what contacts are called would be among them.

@@ -18,7 +18,6 @@ from datetime import date, datetime
 from typing import Any, assert_never
 
 import phonenumbers
-from dateparser.search import search_dates
 
 from domain.errors import InvalidValue
 from domain.fields import Entry, Field, FieldType, Settings, fold, normalize, reread
@@ -138,6 +137,9 @@ def _dates(text: str, today: date) -> Iterator[date]:
 
 def _in_words(text: str) -> list[tuple[str, datetime]]:
     """The days that stand in it in words, each with its words."""
+    # Here, because importing it takes half a second, and most processes never read a date in words.
+    from dateparser.search import search_dates  # noqa: PLC0415
+
     try:
         return search_dates(text, languages=_LANGUAGES, settings=_WHOLE_DATES) or []
     except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError):

@@ -30,6 +30,9 @@ from domain.membership.position import BEGINNING
 from domain.store.client import connect
 from tests.api.client import Client, Socket, raw_socket, until
 from tests.api.conftest import CALLERS, KEY, key_of
+from tests.api.test_campaigns import campaign, step
+from tests.api.test_deliveries import set_webhook
+from tests.receiver import SECRET, receiving
 
 PROCESS_SECONDS = 60.0
 """For a process to start or to end, on a machine that is busy."""
@@ -157,8 +160,9 @@ async def ready(url: str) -> None:
 
 async def test_no_key_is_logged_even_where_everything_is(environment: dict[str, str]) -> None:
     async with (
-        process({**environment, "SHOAL_LOG_LEVEL": "debug"}) as server,
+        process({**environment, "SHOAL_LOG_LEVEL": "debug", "SHOAL_PRIVATE_TARGETS": "yes"}) as server,
         Client(server.url, KEY) as client,
+        receiving() as receiver,
     ):
         contact = await client.contact("A", first_name="A secret name")
         async with client.socket() as socket:
@@ -169,9 +173,19 @@ async def test_no_key_is_logged_even_where_everything_is(environment: dict[str, 
                 "code"
             ] == "UNAUTHENTICATED"
         assert contact
+        await set_webhook(client, f"{receiver.url}&token=a-token")
+        given = {"host": "127.0.0.1", "sender": "a@example.org", "username": "a", "password": "a-password"}
+        await client.data(
+            "mutation ($input: SetSmtpChannelInput!) { setSmtpChannel(input: $input) { errors { code } } }",
+            input=given,
+        )
+        sent = await campaign(client, await client.segment("Everybody", "email is empty"), channel="WEBHOOK")
+        assert (await step(client, "launchCampaign", sent))["errors"] == []
+        await until(lambda: bool(receiver.taken), seconds=PROCESS_SECONDS)
         assert await server.end(signal.SIGINT) == 0
         logged = json.dumps(server.logged)
-        for secret in (KEY, "a-wrong-key", "A secret name", environment["SHOAL_MONGODB_URI"]):
+        ours = (SECRET, "a-token", "a-password", "A secret name")
+        for secret in (KEY, "a-wrong-key", environment["SHOAL_MONGODB_URI"], *ours):
             assert secret not in logged
 
 
