@@ -111,7 +111,7 @@ class Cluster:
         """Which server runs the engine, as far as the lease tells; its holder's name has the number of its process."""
         with suppress(PyMongoError):
             async with AsyncMongoClient[dict[str, Any]](self.uri, timeoutMS=2_000) as client:
-                lease = await client[DATABASE][LEASES].find_one({})
+                lease = await client[DATABASE][LEASES].find_one({"_id": "engine"})
             if lease is not None and lease["holder"] is not None:
                 process = int(lease["holder"].split()[-2])
                 running = [server.running.pid if server.running else None for server in self.servers]
