@@ -72,7 +72,7 @@ class Sender:
 
     def said(self) -> str | None:
         """As it is kept where nobody is found."""
-        return self.email or self.phone or self.key or (str(self.delivery) if self.delivery else None)
+        return self.email or self.phone or self.key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,11 +165,14 @@ class Replies(Background):
         if campaign is not None and campaign not in catalogue.campaigns:
             raise NotFound("There is no such campaign. It may have been deleted.", path=("campaign",))
         contact, campaign, because = await self._whose(catalogue, sender, campaign)
+        said = sender.said()
+        if contact is None and sender.delivery is not None:
+            said = str(sender.delivery)
         document: Document = {
             "_id": identifier,
             "text": text,
             "state": (ReplyState.UNKNOWN_SENDER if contact is None else ReplyState.RECEIVED).value,
-            "sender": sender.said(),
+            "sender": said,
             "contact": contact,
             "campaign": campaign,
             "because": because,
