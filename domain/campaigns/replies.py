@@ -157,7 +157,7 @@ class Replies(Background):
         """Take a reply in and read it. The same identifier, or the same `message` of whoever sends them, is one reply.
 
         Without a campaign it is to the last one that was sent to the contact and asks for something. Raises `InvalidValue`, and
-        `NotFound` for a contact, campaign or delivery that is named and is not there.
+        `NotFound` for a contact or campaign that is named and is not there.
         """
         if not text.strip() or len(text) > LONGEST_REPLY or not _storable(text, sender.said() or ""):
             raise InvalidValue(f"A text of 1 to {LONGEST_REPLY:,} characters is wanted.", path=("text",))
@@ -165,11 +165,14 @@ class Replies(Background):
         if campaign is not None and campaign not in catalogue.campaigns:
             raise NotFound("There is no such campaign. It may have been deleted.", path=("campaign",))
         contact, campaign, because = await self._whose(catalogue, sender, campaign)
+        said = sender.said()
+        if contact is None and sender.delivery is not None:
+            said = str(sender.delivery)
         document: Document = {
             "_id": identifier,
             "text": text,
             "state": (ReplyState.UNKNOWN_SENDER if contact is None else ReplyState.RECEIVED).value,
-            "sender": sender.said(),
+            "sender": said,
             "contact": contact,
             "campaign": campaign,
             "because": because,
@@ -225,7 +228,8 @@ class Replies(Background):
         if sender.delivery is not None:
             delivery = await self._deliveries.get(sender.delivery)
             if delivery is None:
-                raise NotFound("There is no such delivery.", path=("delivery",))
+                # Of a campaign that was deleted, say: the reply is kept all the same.
+                return None, campaign, "Nothing that was sent has this reference."
             return delivery.contact, delivery.campaign, None
         alike = await self._alike(catalogue, sender)
         sent = await self._deliveries.of_contact([contact.id for contact in alike])

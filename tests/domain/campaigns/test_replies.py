@@ -154,8 +154,13 @@ async def test_the_sender_is_found_by_address_number_key_or_the_delivery_itself(
     ):
         taken = await reply(world, "?", **sender)
         assert (taken.contact, taken.campaign) == (ann.id, campaign.id), sender
-    with pytest.raises(NotFound):
-        await reply(world, "?", delivery=ObjectId())
+    gone = ObjectId()
+    kept = await reply(world, "?", delivery=gone)
+    assert (kept.state, kept.sender, kept.because) == (
+        UNKNOWN,
+        str(gone),
+        "Nothing that was sent has this reference.",
+    )
 
 
 async def test_a_reply_of_nobody_is_kept_until_somebody_says_whose_it_is(
