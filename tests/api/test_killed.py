@@ -1,22 +1,19 @@
-"""The whole server killed with -9, while contacts are written and watched."""
+"""A server that is killed with -9, or whose database another process ran that has ended."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
-import random
 import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import anyio
 import httpx
-from websockets.exceptions import ConnectionClosed
 
 from domain.store import embedded
 from tests.api.client import PATIENCE_SECONDS, Client
@@ -68,62 +65,6 @@ async def ready(client: Client) -> None:
                 if (await client.http.get(client.url.replace("/graphql", "/readyz"))).status_code == 200:
                     return
             await anyio.sleep(0.02)
-
-
-async def churn(client: Client, contacts: list[str], generator: random.Random) -> None:
-    """Write until the server is gone."""
-    with suppress(httpx.HTTPError):
-        while True:
-            await client.write(
-                generator.choice(contacts),
-                email=generator.choice([None, f"{generator.random()}@example.org"]),
-            )
-
-
-async def test_a_watcher_misses_nothing_and_sees_nothing_twice_where_the_server_and_its_database_are_killed(
-    tmp_path: Path,
-) -> None:
-    generator = random.Random(7)
-    seen: list[dict[str, Any]] = []
-    async with process(tmp_path) as (client, server):
-        contacts = list((await client.upsert({f"C{number}": {} for number in range(20)})).values())
-        segment = await client.segment("No email", "email is empty")
-        assert await client.size(segment) == 20
-        with suppress(ConnectionClosed):
-            async with client.watching(segment) as watcher:
-                inside = (await watcher.event())["size"]
-                writers = [asyncio.create_task(churn(client, contacts, generator)) for _ in range(3)]
-                while True:
-                    seen.append(await watcher.event())
-                    if len(seen) == 15:
-                        server.send_signal(signal.SIGKILL)
-        await asyncio.gather(*writers)
-    async with process(tmp_path) as (client, _):
-        size = await client.size(segment)
-        async with client.watching(segment, after=seen[-1]["cursor"]) as watcher:
-            assert (await watcher.event())["kind"] == "FeedStarted"
-            last = seen[-1]["size"]
-            while last != size:
-                event = await watcher.event()
-                seen.append(event)
-                last = event["size"]
-        counted = await client.data(
-            "query ($rule: RuleInput) { contacts(rule: $rule) { totalCount } }",
-            rule={"expression": "email is empty"},
-        )
-        history = await client.data(
-            "query ($id: ID!) { segment(id: $id) { changes(first: 200) { nodes { cursor size } } } }",
-            id=segment,
-        )
-    assert size == counted["totalCount"]
-    cursors = [event["cursor"] for event in seen]
-    assert cursors == sorted(set(cursors))
-    for event in seen:
-        inside += 1 if event["kind"] == "ContactJoined" else -1
-        assert event["size"] == inside
-    told = [(event["cursor"], event["size"]) for event in reversed(seen)]
-    logged = [(node["cursor"], node["size"]) for node in history["changes"]["nodes"]]
-    assert told[: len(logged)] == logged[: len(told)]
 
 
 async def test_a_server_that_used_the_database_of_an_import_starts_its_own_when_the_import_is_done(
