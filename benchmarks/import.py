@@ -120,7 +120,7 @@ async def main(rows: int) -> None:
             await accounts.close()
         show("")
         floors = {batch: await inserted(server.uri, "whole", rows, batch) for batch in BATCHES}
-    print(f"{rows:,} rows, {len(''.join(lines(rows // 10))) * 10 >> 20} MB\n")
+    print(f"{rows:,} rows, {sum(map(len, lines(rows))) / (1 << 20):.1f} MB\n")
     print("| | seconds | rows a second | ratio |\n| --- | ---: | ---: | ---: |")
     for batch, floor in floors.items():
         print(f"| insert_many, {batch:,} at a time (floor) | {floor:.1f} | {rows / floor:,.0f} | |")
