@@ -188,7 +188,8 @@ async def until_worked(store: Store, upto: Position, *, patience: float) -> bool
                 await store.requests.put(ComeHere())
                 for _ in range(int(ASK_EVERY_SECONDS / LOOK_EVERY_SECONDS)):
                     checkpoint = await store.checkpoints.load()
-                    if checkpoint is not None and checkpoint.position >= upto:
+                    # One of a time to which the database has not come says nothing; the engine has yet to find that out.
+                    if checkpoint is not None and upto <= checkpoint.position <= await present(store):
                         return True
                     await asyncio.sleep(LOOK_EVERY_SECONDS)
     except TimeoutError:

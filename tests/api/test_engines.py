@@ -95,6 +95,13 @@ async def _size(client: Client, segment: str) -> int:
     return await client.size(segment)
 
 
+async def logged(database: Database, kind: str) -> None:
+    """Return when the log has an entry of this kind, which another process writes."""
+    async with asyncio.timeout(PROCESS_SECONDS):
+        while await database["changes"].count_documents({"kind": kind}) != 1:  # noqa: ASYNC110 # it tells nobody
+            await asyncio.sleep(0.02)
+
+
 async def test_one_process_runs_the_engine_only_and_another_only_serves(
     environment: dict[str, str], database: Database
 ) -> None:
@@ -105,10 +112,9 @@ async def test_one_process_runs_the_engine_only_and_another_only_serves(
             only = {**without_key, "SHOAL_ENGINE": "only"}
             # It would fail to start if it listened.
             async with process(only, port=taken.getsockname()[1], until_it_says="running") as runs:
+                await logged(database, "opened")
                 await client.contact("A")
-                async with asyncio.timeout(PROCESS_SECONDS):
-                    while await database["changes"].count_documents({"kind": "joined"}) != 1:  # noqa: ASYNC110 # another process
-                        await asyncio.sleep(0.02)
+                await logged(database, "joined")
                 assert terms(serves) == []
                 assert len(terms(runs)) == 1
                 assert said(runs, "serving") == []

@@ -105,6 +105,7 @@ async def test_each_answer_says_since_when_the_log_is_complete_once_it_was_cut(
     monkeypatch.setattr(retentions, "REST", 0.0)
     async with serving(settings, CALLERS) as here, Client(here.url, key_of("default")) as client:
         segment = await client.segment("No email", "email is empty")
+        assert await client.size(segment) == 0
         # One after the other, so that each has a second of its own, in which the next has not happened.
         contacts, ats = [], []
         for number in range(3):

@@ -42,6 +42,8 @@ class World:
     hub: Hub
     accounts: Accounts
     told: list[Progress] = field(default_factory=list)
+    watchers: "list[Watched]" = field(default_factory=list)
+    """Stopped at the end, whatever becomes of the test."""
 
     @property
     def account(self) -> Account:
@@ -126,6 +128,8 @@ async def world(database: AsyncDatabase[dict[str, Any]]) -> AsyncGenerator[World
     for key, type_ in (("role", FieldType.TEXT), ("score", FieldType.NUMBER), ("tags", FieldType.TAGS)):
         await found.account.fields.create(key=key, label=key.title(), type=type_)
     yield found
+    for watcher in found.watchers:
+        await watcher.stop()
     await accounts.close()
 
 
@@ -143,6 +147,7 @@ class Watched:
         self.events: list[FeedEvent] = []
         self._came = asyncio.Condition()
         self._task = asyncio.create_task(self._work())
+        world.watchers.append(self)
 
     async def _work(self) -> None:
         async with aclosing(self._bursts) as bursts:
