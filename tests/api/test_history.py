@@ -13,6 +13,7 @@ from api.settings import Settings
 from domain.membership import retention as retentions
 from domain.membership.position import before_second
 from domain.membership.retention import Retention
+from domain.store.requests import ComeHere
 from domain.store.store import Store
 from tests.api.client import PATIENCE_SECONDS, Client
 from tests.api.conftest import CALLERS, key_of
@@ -150,8 +151,10 @@ async def _saved_beyond(store: Store, at: str) -> None:
     """Return when the engine's checkpoint lies in a second behind that."""
     wanted = before_second(int(datetime.fromisoformat(at).timestamp()) + 1)
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while (saved := await store.checkpoints.load()) is None or saved.position < wanted:  # noqa: ASYNC110 # told to nobody
-            await asyncio.sleep(0.05)
+        while (saved := await store.checkpoints.load()) is None or saved.position < wanted:
+            # Asked for, it is saved at once.
+            await store.requests.put(ComeHere())
+            await asyncio.sleep(0.2)
 
 
 @pytest.mark.parametrize("days", [0, 30])
