@@ -1,5 +1,8 @@
 # Every target sets up what it needs in .venv, once; python3, git, make and a C compiler are all it asks of the machine.
 
+# Shoal is started by many tests, as a process: none of them is to compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
