@@ -180,6 +180,7 @@ def private_targets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("private_targets")
+@pytest.mark.soak
 async def test_a_server_killed_in_the_middle_of_a_launch_sends_each_delivery_to_whoever_counts_once(
     tmp_path: Path,
 ) -> None:

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
+import pytest
+
 from api.demo.people import CUSTOMER, people
 from domain.fields import Settings, normalize
 from domain.fields.definitions import BUILT_IN_FIELDS
@@ -69,6 +71,7 @@ def test_a_short_demonstration_sees_what_a_fresh_query_says_and_leaves_nothing_b
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.soak
 def test_a_signal_ends_the_demonstration_with_its_result(tmp_path: Path) -> None:
     with demonstration(tmp_path) as process:
         assert process.stdout is not None

@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pymongo.asynchronous.database import AsyncDatabase
 
 from api.hearing import Silence
@@ -123,6 +124,7 @@ async def test_one_process_runs_the_engine_only_and_another_only_serves(
         assert await status(serves.url, "readyz") == 503
 
 
+@pytest.mark.soak
 async def test_the_second_of_two_embedded_starts_goes_on_alone_when_the_first_is_killed(
     tmp_path: Path,
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import anyio
 import httpx
+import pytest
 
 from tests.api.client import PATIENCE_SECONDS, Client
 from tests.api.test_imports import created, ended, report, started
@@ -24,6 +25,7 @@ async def reached(client: Client, count: int) -> None:
             await anyio.sleep(0.05)
 
 
+@pytest.mark.soak
 async def test_no_row_is_lost_or_doubled_however_often_the_server_is_killed(tmp_path: Path) -> None:
     # Without keys: nothing but the journal keeps a contact from being made twice.
     content = "Email,Name\n" + "".join(f"p{number}@example.org,N{number}\n" for number in range(ROWS))

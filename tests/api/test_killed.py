@@ -14,6 +14,7 @@ from pathlib import Path
 
 import anyio
 import httpx
+import pytest
 
 from domain.store import embedded
 from tests.api.client import PATIENCE_SECONDS, Client
@@ -67,6 +68,7 @@ async def ready(client: Client) -> None:
             await anyio.sleep(0.02)
 
 
+@pytest.mark.soak
 async def test_a_server_that_used_the_database_of_an_import_starts_its_own_when_the_import_is_done(
     tmp_path: Path,
 ) -> None:
@@ -79,7 +81,7 @@ async def test_a_server_that_used_the_database_of_an_import_starts_its_own_when_
             segment = await client.segment("No email", "email is empty")
             await client.contact("C1")
             assert await client.size(segment) == 1
-        with anyio.fail_after(PATIENCE_SECONDS):
+        with anyio.fail_after(PATIENCE_SECONDS * 3):
             while True:
                 # While it starts again: no connection, or an answer that is none of GraphQL's.
                 with suppress(httpx.TransportError, json.JSONDecodeError):

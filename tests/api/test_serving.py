@@ -127,6 +127,7 @@ async def test_a_process_told_to_end_closes_its_sockets_and_ends_well(environmen
         assert [event for event in said if "lease" in event] == ["lease.taken", "lease.given_up"]
 
 
+@pytest.mark.soak
 async def test_a_client_that_does_not_read_holds_up_no_end(environment: dict[str, str]) -> None:
     query = """
     subscription ($audience: ID!) {

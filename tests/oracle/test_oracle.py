@@ -35,7 +35,7 @@ from tests.oracle.defects import DEFECTS
 from tests.oracle.faults import Faults
 from tests.oracle.judging import KINDS, Disagreement, judge_log, judge_watcher
 
-QUIET_SECONDS = 60.0
+QUIET_SECONDS = 120.0
 SETTLE_SECONDS = 20.0
 LEAST_ACTS = 20
 """In a round, though everything that could answer may be gone for most of it."""

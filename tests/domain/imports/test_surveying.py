@@ -80,6 +80,7 @@ def peak(of: Callable[[Path], object], path: Path) -> int:
 
 # Tracing makes everything slower by far, so the long file has two columns.
 @pytest.mark.parametrize(("of", "rows", "columns"), [(survey_alone, 5_000, 2), (read_twice, 400, 5)])
+@pytest.mark.soak
 def test_memory_does_not_grow_with_the_file(
     tmp_path: Path, of: Callable[[Path], object], rows: int, columns: int
 ) -> None:
