@@ -105,10 +105,17 @@ def checkpoint_rolled_back() -> None:
             if not await self._leases.renew(holding.term):
                 self._lose("another process has taken it")
 
-    async def save(self: checkpoint.Checkpoints, saved: checkpoint.Checkpoint, *, term: int) -> None:
+    async def save(
+        self: checkpoint.Checkpoints,
+        saved: checkpoint.Checkpoint,
+        *,
+        term: int,
+        back: bool = False,  # noqa: ARG001 # it may always go back
+    ) -> bool:
         revisions = [{"account": each, "revision": last} for each, last in saved.revisions.items()]
         values = {"token": dict(saved.token), "position": saved.position, "revisions": revisions}
         await self._collection.update_one({"_id": "engine"}, {"$set": {**values, "term": term}}, upsert=True)
+        return True
 
     lease.Candidate.keep = keep  # type: ignore[method-assign]
     lease.Candidate.holds = lambda self: self._holding is not None  # type: ignore[method-assign]
