@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from domain.membership import changes, lease, placing, run, writer
 from domain.store import checkpoint, stream
-from domain.store.client import Database, Document
+from domain.store.client import Database, DatabaseError, Document
 from domain.store.log import LogEntry
 
 
@@ -102,8 +103,9 @@ def checkpoint_rolled_back() -> None:
         assert holding is not None
         while True:
             await asyncio.sleep(lease.RENEW_SECONDS)
-            if not await self._leases.renew(holding.term):
-                self._lose("another process has taken it")
+            with suppress(DatabaseError):
+                if not await self._leases.renew(holding.term):
+                    self._lose("another process has taken it")
 
     async def save(
         self: checkpoint.Checkpoints,
