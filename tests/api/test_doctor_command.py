@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import pytest
 from bson import ObjectId
 
 from api.app import Shoal, admin, running
@@ -96,6 +97,7 @@ async def test_beside_a_server_a_damaged_log_is_found_and_mended_and_its_watcher
         assert (again.returncode, again.stdout.decode().splitlines()[-1]) == (0, "Everything is sound.")
 
 
+@pytest.mark.soak
 async def test_a_database_that_does_not_answer_is_said() -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SHOAL_")}
     environment |= {

@@ -32,6 +32,7 @@ async def heard(server: Server, event: str, count: int = 1) -> None:
     await until(lambda: len(said(server, event)) >= count, seconds=PROCESS_SECONDS)
 
 
+@pytest.mark.soak
 async def test_a_process_that_cannot_hear_the_engine_says_so_and_takes_over_where_the_other_ends(
     environment: dict[str, str],
 ) -> None:

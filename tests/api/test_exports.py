@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import pytest
 import python_calamine
 
 from tests.api.client import Client
@@ -110,6 +111,7 @@ async def run(cwd: Path, *arguments: str, **variables: str) -> Any:
         )
 
 
+@pytest.mark.soak
 async def test_the_command_line_writes_the_same(environment: dict[str, str], tmp_path: Path) -> None:
     async with process(environment) as server, Client(server.url, KEY) as client:
         await ready(server.url)

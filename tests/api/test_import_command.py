@@ -290,6 +290,7 @@ async def test_an_error_is_a_message_and_never_a_trace(
     assert await database.contacts.count_documents({}) == 0
 
 
+@pytest.mark.soak
 async def test_a_file_that_is_none_and_a_database_that_cannot_be_are_named(tmp_path: Path) -> None:
     for path, message in ((tmp_path / "nothing.csv", "There is no file"), (tmp_path, "is no ordinary file")):
         done = await run_import(tmp_path, path, "--key-column", "No")

@@ -21,7 +21,7 @@ STOPS = 12
 CONTACTS = 30
 
 
-@pytest.fixture(params=["log:", "redis:"])
+@pytest.fixture(params=["log:", pytest.param("redis:", marks=pytest.mark.soak)])
 async def places(
     request: pytest.FixtureRequest, environment: dict[str, str], tmp_path: Path
 ) -> AsyncIterator[list[Client]]:

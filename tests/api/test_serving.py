@@ -306,6 +306,7 @@ async def test_a_port_that_is_taken_is_told(settings: Settings) -> None:
                 pass
 
 
+@pytest.mark.soak
 async def test_a_process_whose_embedded_database_dies_ends_with_1(tmp_path: Path) -> None:
     data = tmp_path / "data"
     async with process({"SHOAL_DATA_DIR": str(data)}) as server:

@@ -166,8 +166,16 @@ async def of_another_contact(world: World, segment: ObjectId) -> None:
     await world.database["changes"].update_one({"_id": entry["_id"]}, {"$set": {"contact": ObjectId()}})
 
 
+LIKE_THESE = (doubled, of_a_wrong_size_at_the_end, of_another_contact)
+
+
 @pytest.mark.parametrize(
-    "damage", [doubled, doubled_at_the_end, of_a_wrong_size, of_a_wrong_size_at_the_end, of_another_contact]
+    "damage",
+    [
+        doubled_at_the_end,
+        of_a_wrong_size,
+        *(pytest.param(each, marks=pytest.mark.soak) for each in LIKE_THESE),
+    ],
 )
 async def test_a_log_that_does_not_add_up_is_begun_anew(
     world: World,
