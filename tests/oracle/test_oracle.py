@@ -98,8 +98,10 @@ class Oracle:
             if audience not in seen:
                 slow = self.chance.random() < 0.2
                 self.watched.append((audience, await self.here.watch(name, slow=slow)))
-        for audience, told in self.watched:
-            await self._told_up_to(told, "", audience)
+        async with asyncio.timeout(QUIET_SECONDS + SETTLE_SECONDS):
+            for _, told in self.watched:
+                while not events_of(told):  # noqa: ASYNC110 # another process
+                    await asyncio.sleep(0.05)
 
     # ---- judgement -------------------------------------------------------------------------------------------------
 
