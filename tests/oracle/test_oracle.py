@@ -251,8 +251,8 @@ async def test_the_oracle_sees_each_defect(
     tmp_path: Path, defect: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An oracle that passes a server with one of these looks away."""
-    monkeypatch.setattr("tests.oracle.test_oracle.QUIET_SECONDS", 10.0)
-    monkeypatch.setattr("tests.oracle.test_oracle.SETTLE_SECONDS", 5.0)
+    # A defect stays; whatever is only late comes within this.
+    monkeypatch.setattr("tests.oracle.test_oracle.QUIET_SECONDS", 40.0)
     for seed in range(SEED, SEED + 5):
         directory = tmp_path / str(seed)
         directory.mkdir()
