@@ -4,7 +4,7 @@ Owns every error that crosses from the domain to a caller. A code, once publishe
 is fit to show to a person and says what to do; `path` points into the input that was refused. Anything that is not a
 `ShoalError` is a defect: the API masks it and logs it with an identifier.
 
-Invariant: codes are unique. Held by `tests/api/test_errors.py`.
+Invariant: codes are unique. Held by `tests/domain/test_errors.py`.
 """
 
 from __future__ import annotations
