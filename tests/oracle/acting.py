@@ -7,12 +7,10 @@ killed in the middle of it leaves nothing half known.
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import sys
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,7 +19,7 @@ from pymongo import AsyncMongoClient, UpdateOne
 from pymongo.errors import PyMongoError
 
 from tests.api.client import Client
-from tests.oracle.cluster import DATABASE
+from tests.oracle.cluster import DATABASE, Cluster
 
 ZONES = ("Europe/Berlin", "America/New_York", "Asia/Tokyo", "Pacific/Honolulu")
 
@@ -46,7 +44,7 @@ def _role(role: str) -> dict[str, str]:
 class Actor:
     """Draws and carries out one act after the other."""
 
-    def __init__(self, seed: int, clients: Sequence[Client], uri: str, directory: Path) -> None:
+    def __init__(self, seed: int, here: Cluster, clients: Sequence[Client]) -> None:
         self.chance = random.Random(seed)
         self.acts = 0
         self.segments: list[str] = []
@@ -57,9 +55,10 @@ class Actor:
         for client in clients:
             # One that is paused takes the question and gives no answer: another is asked instead.
             client.http.timeout = httpx.Timeout(ANSWER_SECONDS)
-        self._uri = uri
-        self._directory = directory
-        self._mongo: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(uri, tz_aware=True, timeoutMS=20_000)
+        self._here = here
+        self._mongo: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
+            here.uri, tz_aware=True, timeoutMS=20_000
+        )
         self._contacts = self._mongo[DATABASE]["contacts"]
 
     async def close(self) -> None:
@@ -170,15 +169,9 @@ class Actor:
     async def _import(self) -> None:
         """A file, by a process of its own, which is left to itself where it loses its database."""
         rows = [(self._key(), self.chance.choice(["customer", "staff", ""])) for _ in range(60)]
-        file = self._directory / f"import-{self.acts}.csv"
+        file = self._here.directory / f"import-{self.acts}.csv"
         file.write_text("Key,role\n" + "".join(f"{key},{role}\n" for key, role in rows))
-        importing = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "api", "import", str(file), "--key-column", "Key"),
-            env=os.environ | {"SHOAL_MONGODB_URI": self._uri, "SHOAL_DATABASE": DATABASE},
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-        await importing.wait()
+        await self._here.command(file.stem, "import", str(file), "--key-column", "Key")
 
     # ---- definitions -----------------------------------------------------------------------------------------------
 
@@ -241,12 +234,13 @@ class Actor:
     async def ask(self, mutation: str, given: dict[str, Any], wanted: str = "") -> dict[str, Any]:
         """Carry out a mutation exactly once, whatever is killed meanwhile: its payload."""
         identified = {**given, "clientMutationId": str(ObjectId())}
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             payload: dict[str, Any] = await self._until_answered(
                 lambda client: client.attempt(mutation, identified, wanted)
             )
             codes = {error["code"] for error in payload["errors"]}
-            if codes & AGAIN or "MUTATION_ID_REUSED" in codes:
+            if codes & (AGAIN | {"MUTATION_ID_REUSED"}) and time.monotonic() < deadline:
                 await asyncio.sleep(0.2)
                 continue
             assert codes <= REFUSED, (mutation, given, payload)
@@ -255,9 +249,11 @@ class Actor:
     async def _until_answered(self, ask: Callable[[Client], Awaitable[Any]], *, draw: bool = False) -> Any:
         if draw:
             self._drawn = self._key()
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while True:
-                try:
-                    return await ask(self.chance.choice(self._clients))
-                except (httpx.HTTPError, AssertionError, ValueError, KeyError):
-                    await asyncio.sleep(0.1)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                return await ask(self.chance.choice(self._clients))
+            except (httpx.HTTPError, AssertionError, ValueError, KeyError):
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.1)

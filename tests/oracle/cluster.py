@@ -28,6 +28,8 @@ from tests.api.wire import Wire
 KEY = "the-key-of-the-oracle"
 DATABASE = "oracle"
 START_SECONDS = 60.0
+STOP_SECONDS = 60.0
+COMMAND_SECONDS = 120.0
 NO_DATABASE = "the database cannot be used"
 
 HERE = Path(__file__).parent
@@ -52,7 +54,8 @@ class Process:
         with self.log.open("ab") as log:
             self.running = await asyncio.create_subprocess_exec(
                 *self.command,
-                env=os.environ | self.environment,
+                # Where it hangs, its log shows where.
+                env=os.environ | self.environment | {"PYTHONFAULTHANDLER": "1"},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -71,11 +74,21 @@ class Process:
         self.running = None
 
     async def stop(self) -> None:
-        """As an operator does."""
+        """As an operator does. A process that does not end then is a defect."""
         self.signal(signal.SIGTERM)
-        if self.running is not None:
+        await self.ended(STOP_SECONDS)
+
+    async def ended(self, within: float) -> int:
+        """With which code it has ended by itself."""
+        assert self.running is not None
+        try:
+            code = await asyncio.wait_for(self.running.wait(), within)
+        except TimeoutError:
+            self.signal(signal.SIGABRT)
             await self.running.wait()
+            raise AssertionError(f"{self.name} does not end: {self.log.read_text()[-5000:]}") from None
         self.running = None
+        return code
 
 
 @dataclass(eq=False)
@@ -130,6 +143,17 @@ class Cluster:
                 with suppress(PyMongoError):
                     await client.admin.command("ping")
                     return
+
+    async def command(self, name: str, *arguments: str) -> tuple[int, str]:
+        """What a command of Shoal's came to, and what it said."""
+        log = self.directory / f"{name}.log"
+        environment = {"SHOAL_MONGODB_URI": self.uri, "SHOAL_DATABASE": DATABASE}
+        process = Process(name, [sys.executable, "-m", "api", *arguments], log, environment)
+        try:
+            await process.start()
+            return await process.ended(COMMAND_SECONDS), log.read_text()
+        finally:
+            await process.kill()
 
     async def watch(self, audience: str, *, slow: bool = False) -> Path:
         """Start a watcher; the file to which it writes each event."""

@@ -1,10 +1,12 @@
 """A partner that watches an audience: it writes down each event, and comes back by cursor when it is cut, to any server.
 
 `watcher.py KEY AUDIENCE FILE SLOW URL...`. What stands in the file is what it has seen, so it can be killed at any moment.
+It ends with whoever started it.
 """
 
 import asyncio
 import json
+import os
 import random
 import sys
 from pathlib import Path
@@ -22,7 +24,8 @@ async def main(key: str, audience: str, told: Path, slow: bool, urls: list[str])
         cursor = json.loads(lines[-1])["cursor"]
     chance = random.Random(str(told))
     with told.open("a") as file:
-        while True:
+        parent = os.getppid()
+        while os.getppid() == parent:
             try:
                 async with (
                     Client(chance.choice(urls), key) as client,
