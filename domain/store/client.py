@@ -17,6 +17,8 @@ from pymongo.errors import ConnectionFailure as DatabaseUnreachable
 from pymongo.errors import PyMongoError as DatabaseError
 from pymongo.read_concern import ReadConcern
 
+from domain.store.cancelling import heed_cancellation
+
 __all__ = [
     "CODEC",
     "Database",
@@ -26,6 +28,8 @@ __all__ = [
     "connect",
     "open_database",
 ]
+
+heed_cancellation()
 
 Document = dict[str, Any]
 Database = AsyncDatabase[Document]
