@@ -96,7 +96,7 @@ def events_singly() -> None:
 
 
 def checkpoint_rolled_back() -> None:
-    """An engine that returns after another took its place goes on until it looks at its lease, and its checkpoint stands."""
+    """An engine that returns after another took its place ends what it has begun first, and its checkpoint stands."""
 
     async def keep(self: lease.Candidate) -> NoReturn:
         holding = self._holding
@@ -105,6 +105,7 @@ def checkpoint_rolled_back() -> None:
             await asyncio.sleep(lease.RENEW_SECONDS)
             with suppress(DatabaseError):
                 if not await self._leases.renew(holding.term):
+                    await asyncio.sleep(2)
                     self._lose("another process has taken it")
 
     async def save(

@@ -256,7 +256,7 @@ async def test_the_oracle_sees_each_defect(
 ) -> None:
     """An oracle that passes a server with one of these looks away."""
     # A defect stays; whatever is only late comes within this.
-    monkeypatch.setattr("tests.oracle.test_oracle.QUIET_SECONDS", 40.0)
+    monkeypatch.setattr("tests.oracle.test_oracle.QUIET_SECONDS", 60.0)
     for seed in range(SEED, SEED + 5):
         directory = tmp_path / str(seed)
         directory.mkdir()
