@@ -2,9 +2,10 @@
 
 Owns the claim. Whoever comes first with an identifier claims it, acts, and stores the outcome; whoever comes with it again
 within a day gets that. A claim carries an identifier for what is to be made, so that a claim whose holder died is taken
-over without making a thing twice. Held by `tests/domain/test_outcomes.py`.
+over without making a thing twice. Its holder renews it while it acts; so whoever repeats what a process was killed in waits a
+quarter of a minute at most. Held by `tests/domain/test_outcomes.py`.
 
-Cost: two small writes for a mutation that has an identifier, none for one that has not.
+Cost: two small writes for a mutation that has an identifier, and one for each five seconds that it takes; none for one without.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -20,11 +22,14 @@ from bson import ObjectId
 
 from domain.definitions import now
 from domain.errors import InvalidValue, MutationIdReused, ShoalError
+from domain.store.client import DatabaseError
 from domain.store.scope import Duplicate, Scoped
 
 LONGEST_ID = 200
-LEASE = timedelta(seconds=60)
-PATIENCE_SECONDS = 10.0
+LEASE = timedelta(seconds=15)
+RENEW_SECONDS = 5.0
+PATIENCE_SECONDS = 20.0
+"""For who repeats a mutation: longer than the claim of a holder that died."""
 LOOK_EVERY_SECONDS = 0.05
 
 Act = Callable[[ObjectId], Awaitable[Mapping[str, Any]]]
@@ -43,7 +48,7 @@ class Outcomes:
         """The outcome of `act`, which is carried out once for this caller and `identifier`; always where that is None.
 
         `given` is the mutation's input in JSON values. Raises `MutationIdReused` where the identifier came with another
-        mutation or input, or where the first is still being carried out after ten seconds; and what `act` raises: a refusal
+        mutation or input, or where the first is still being carried out after twenty seconds; and what `act` raises: a refusal
         leaves nothing claimed.
         """
         if identifier is None:
@@ -57,6 +62,7 @@ class Outcomes:
         fresh = await self._claim(claim, digest)
         if isinstance(fresh, Mapping):
             return fresh
+        renewing = asyncio.create_task(self._renew(claim))
         try:
             outcome = dict(await act(fresh))
         except ShoalError:
@@ -66,8 +72,17 @@ class Outcomes:
             # Whether it was carried out is unknown. Whoever comes again takes over at once, and makes the same thing.
             await self._collection.update_one({"_id": claim}, {"$set": {"until": now()}})
             raise
+        finally:
+            renewing.cancel()
         await self._collection.update_one({"_id": claim}, {"$set": {"outcome": outcome}})
         return outcome
+
+    async def _renew(self, claim: str) -> None:
+        """Until cancelled. Where the database cannot be reached the claim ends; who takes it over makes the same thing."""
+        with suppress(DatabaseError):
+            while True:
+                await asyncio.sleep(RENEW_SECONDS)
+                await self._collection.update_one({"_id": claim}, {"$set": {"until": now() + LEASE}})
 
     async def _claim(self, claim: str, digest: str) -> ObjectId | Mapping[str, Any]:
         """The identifier to make things under, once the claim is ours; or the outcome that is there already."""

@@ -110,3 +110,25 @@ async def test_who_waits_too_long_for_the_first_is_told(
         await world.account.outcomes.once("caller", "create", "m1", GIVEN, Counter().act)
     working.cancel()
     await asyncio.wait({working})
+
+
+async def test_who_takes_long_keeps_its_claim(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outcomes, "LEASE", timedelta(seconds=0.5))
+    monkeypatch.setattr(outcomes, "RENEW_SECONDS", 0.02)
+    monkeypatch.setattr(outcomes, "PATIENCE_SECONDS", 1.0)
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def act(fresh: ObjectId) -> Mapping[str, Any]:
+        begun.set()
+        await go_on.wait()
+        return {"id": fresh}
+
+    working = asyncio.create_task(world.account.outcomes.once("caller", "create", "m1", GIVEN, act))
+    await begun.wait()
+    counter = Counter()
+    with pytest.raises(MutationIdReused, match="still being carried out"):
+        await world.account.outcomes.once("caller", "create", "m1", GIVEN, counter.act)
+    go_on.set()
+    found = await working
+    assert await world.account.outcomes.once("caller", "create", "m1", GIVEN, counter.act) == found
+    assert counter.made == []

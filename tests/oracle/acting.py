@@ -113,8 +113,8 @@ class Actor:
         await self.ask("upsertContacts", {"contacts": contacts})
 
     async def _some(self) -> str | None:
-        query = "query ($key: String) { contact(key: $key) { id } }"
-        found = await self._until_answered(lambda client: client.ask(query, key=self._drawn), draw=True)
+        query, key = "query ($key: String) { contact(key: $key) { id } }", self._key()
+        found = await self._until_answered(lambda client: client.ask(query, key=key))
         contact = found["data"]["contact"]
         return None if contact is None else str(contact["id"])
 
@@ -246,9 +246,7 @@ class Actor:
             assert codes <= REFUSED, (mutation, given, payload)
             return payload
 
-    async def _until_answered(self, ask: Callable[[Client], Awaitable[Any]], *, draw: bool = False) -> Any:
-        if draw:
-            self._drawn = self._key()
+    async def _until_answered(self, ask: Callable[[Client], Awaitable[Any]]) -> Any:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:

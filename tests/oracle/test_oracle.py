@@ -38,6 +38,7 @@ QUIET_SECONDS = 120.0
 SETTLE_SECONDS = 20.0
 ANSWER_MILLISECONDS = 60_000
 """Of a database that nobody strikes."""
+CALLERS = 3
 LEAST_ACTS = 60
 """In a round, though everything that could answer may be gone for most of it."""
 
@@ -84,10 +85,17 @@ class Oracle:
         await self.watch_all()
 
     async def _act(self, stop: asyncio.Event) -> None:
+        """Several at once: while one waits for what was killed, the others go on."""
         least = self.actor.acts + LEAST_ACTS
-        while not stop.is_set() or self.actor.acts < least:
-            await self.actor.act()
-            await asyncio.sleep(self.chance.uniform(0, 0.1))
+
+        async def go_on() -> None:
+            while not stop.is_set() or self.actor.acts < least:
+                await self.actor.act()
+                await asyncio.sleep(self.chance.uniform(0, 0.1))
+
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(CALLERS):
+                tasks.create_task(go_on())
 
     async def watch_all(self) -> None:
         """Every audience has a watcher, some a slow one, who has begun when this returns."""
