@@ -20,11 +20,9 @@ from api.connections import (
     Connection,
     First,
     PageInfo,
+    by_identifier,
     checked_first,
-    from_cursor,
     page_info,
-    to_connection,
-    to_cursor,
 )
 from api.context import Info
 from api.growth import SizeHistory, to_size_history
@@ -33,6 +31,7 @@ from api.loaders import MembersPage
 from domain.audiences import Audience as StoredAudience
 from domain.audiences import Group as StoredGroup
 from domain.catalogue import Catalogue
+from domain.contact import Contact as StoredContact
 from domain.errors import InvalidCursor, InvalidValue, NotFound
 from domain.membership import position as positions
 from domain.membership.feed import Feed, Size
@@ -229,29 +228,26 @@ class Audience(Node):
         from api.contacts import to_contact  # noqa: PLC0415 # contacts have groups, and groups contacts
 
         stored, catalogue = self.stored, self.catalogue
-        size, of = checked_first(first), f"members:{stored.id}"
-        behind = None if after is None else object_id(from_cursor(of, after, 1)[0])
-        if stored.id in catalogue.broken:
-            # Until the last of them has been marked, nobody could tell them all.
-            await info.context.account.feed.settled([stored.id])
-        found = await info.context.load.members.load(
-            MembersPage(
-                audience=stored.id,
-                query=catalogue.criterion(stored.id).query(info.context.instant),
-                after=behind,
-                limit=size + 1,
+
+        async def read(behind: ObjectId | None, limit: int) -> Sequence[StoredContact]:
+            if stored.id in catalogue.broken:
+                # Until the last of them has been marked, nobody could tell them all.
+                await info.context.account.feed.settled([stored.id])
+            query = catalogue.criterion(stored.id).query(info.context.instant)
+            return await info.context.load.members.load(
+                MembersPage(audience=stored.id, query=query, after=behind, limit=limit)
             )
-        )
 
         async def count() -> int:
             return (await size_of(info, stored)).size
 
-        return to_connection(
-            [to_contact(contact, catalogue) for contact in found],
-            lambda contact: to_cursor(of, str(contact.stored.id)),
-            first=size,
+        return await by_identifier(
+            f"members:{stored.id}",
+            read,
+            lambda contact: to_contact(contact, catalogue),
+            count,
+            first=first,
             after=after,
-            count=count,
         )
 
     @strawberry.field(description="Who joined and left, newest first; `after` pages into the past.")
@@ -338,10 +334,3 @@ async def size_of(info: Info, audience: StoredAudience) -> Size:
         kind = "group" if isinstance(audience, StoredGroup) else "segment"
         raise NotFound(f"There is no such {kind}. It may have been deleted.")
     return size
-
-
-def object_id(text: str) -> ObjectId:
-    """Of a cursor's part. Raises `InvalidCursor`."""
-    if not ObjectId.is_valid(text):
-        raise InvalidCursor("This is not a cursor of a list. Use one that a page has given.", path=("after",))
-    return ObjectId(text)

@@ -11,10 +11,12 @@ import base64
 import binascii
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Protocol, TypeVar
 
 import strawberry
+from bson import ObjectId
 
+from api.ids import object_id_of
 from domain.errors import InvalidCursor, InvalidValue, LimitExceeded
 
 MAX_FIRST = 200
@@ -32,6 +34,16 @@ Search = Annotated[
 ]
 
 T = TypeVar("T")
+Stored = TypeVar("Stored")
+
+
+class Identified(Protocol):
+    """What clients are shown under a global identifier."""
+
+    id: strawberry.ID
+
+
+Shown = TypeVar("Shown", bound=Identified)
 
 
 @strawberry.type(description="Where a page stands in its list.")
@@ -106,6 +118,30 @@ def to_connection(
         page_info=page_info([edge.cursor for edge in edges], after=after, more=len(nodes) > first),
         count=count,
     )
+
+
+async def by_identifier(
+    of: str,
+    read: Callable[[ObjectId | None, int], Awaitable[Sequence[Stored]]],
+    show: Callable[[Stored], Shown],
+    count: Callable[[], Awaitable[int]],
+    *,
+    first: int | None,
+    after: str | None,
+) -> Connection[Shown]:
+    """A page of a list in the order of its identifiers, of which `read` gives so many at most behind one."""
+    limit = checked_first(first)
+    nodes = [show(each) for each in await read(None if after is None else _identifier(of, after), limit + 1)]
+    return to_connection(
+        nodes, lambda node: to_cursor(of, str(object_id_of(node.id))), first=limit, after=after, count=count
+    )
+
+
+def _identifier(of: str, cursor: str) -> ObjectId:
+    (text,) = from_cursor(of, cursor, 1)
+    if not ObjectId.is_valid(text):
+        raise InvalidCursor("This is not a cursor of a list. Use one that a page has given.", path=("after",))
+    return ObjectId(text)
 
 
 def to_cursor(of: str, *place: str) -> str:

@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 from bson import ObjectId
 
-from api.audiences import Node, object_id
-from api.connections import After, Connection, checked_first, from_cursor, to_connection, to_cursor
+from api.audiences import Node
+from api.connections import (
+    After,
+    Connection,
+    by_identifier,
+)
 from api.context import Info
 from api.ids import Kind, to_id
 from domain.campaigns.deliveries import Delivery as StoredDelivery
@@ -125,17 +129,11 @@ async def deliveries_page(
 ) -> Connection[Delivery]:
     deliveries = info.context.account.deliveries
     wanted = None if state is None else StoredState(str(state.value))
-    limit = checked_first(first)
-    behind = None if after is None else object_id(from_cursor("deliveries", after, 1)[0])
-    found = await deliveries.page(campaign, wanted, after=behind, limit=limit + 1)
-
-    async def count() -> int:
-        return await deliveries.count(campaign, wanted)
-
-    return to_connection(
-        [to_delivery(delivery) for delivery in found],
-        lambda delivery: to_cursor("deliveries", str(delivery.stored.id)),
-        first=limit,
+    return await by_identifier(
+        "deliveries",
+        lambda behind, limit: deliveries.page(campaign, wanted, after=behind, limit=limit),
+        to_delivery,
+        lambda: deliveries.count(campaign, wanted),
+        first=first,
         after=after,
-        count=count,
     )

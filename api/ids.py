@@ -53,6 +53,13 @@ def read_id(text: str) -> tuple[Kind, ObjectId] | None:
     return kind, ObjectId(identifier)
 
 
+def object_id_of(identifier: strawberry.ID) -> ObjectId:
+    """Of an identifier that was made here."""
+    known = read_id(identifier)
+    assert known is not None
+    return known[1]
+
+
 def find_id(text: str, *kinds: Kind) -> ObjectId | None:
     """The ObjectId of an identifier of one of these kinds; None for any other text."""
     known = read_id(text)

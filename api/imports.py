@@ -13,8 +13,14 @@ from bson import ObjectId
 from starlette.datastructures import UploadFile
 from strawberry.file_uploads import Upload
 
-from api.audiences import Audience, Node, object_id
-from api.connections import After, Connection, First, checked_first, from_cursor, to_connection, to_cursor
+from api.audiences import Audience, Node
+from api.connections import (
+    After,
+    Connection,
+    First,
+    by_identifier,
+    checked_first,
+)
 from api.context import Info
 from api.downloads import PATH
 from api.errors import UserError
@@ -438,19 +444,13 @@ class ImportQueries:
     @strawberry.field(description="The imports of the last 90 days, newest first.")
     async def imports(self, info: Info, first: First = 50, after: After = None) -> Connection[Import]:
         jobs = info.context.account.jobs
-        limit = checked_first(first)
-        before = None if after is None else object_id(from_cursor("imports", after, 1)[0])
-        found = await jobs.page(KIND, before=before, limit=limit + 1)
-
-        async def count() -> int:
-            return await jobs.count(KIND)
-
-        return to_connection(
-            [to_import(job) for job in found],
-            lambda each: to_cursor("imports", str(each.stored["_id"])),
-            first=limit,
+        return await by_identifier(
+            "imports",
+            lambda before, limit: jobs.page(KIND, before=before, limit=limit),
+            to_import,
+            lambda: jobs.count(KIND),
+            first=first,
             after=after,
-            count=count,
         )
 
 

@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import strawberry
 from bson import ObjectId
 
-from api.audiences import Node, object_id
-from api.connections import After, Connection, First, checked_first, from_cursor, to_connection, to_cursor
+from api.audiences import Node
+from api.connections import (
+    After,
+    Connection,
+    First,
+    by_identifier,
+)
 from api.context import Info
 from api.fields import Field, to_field
 from api.ids import Kind, require_id, to_id
@@ -126,19 +131,13 @@ async def replies_page(
 ) -> Connection[Reply]:
     replies = info.context.account.replies
     wanted = None if state is None else StoredState(str(state.value))
-    limit = checked_first(first)
-    behind = None if after is None else object_id(from_cursor("replies", after, 1)[0])
-    found = await replies.page(campaign, wanted, after=behind, limit=limit + 1)
-
-    async def count() -> int:
-        return await replies.count(campaign, wanted)
-
-    return to_connection(
-        [to_reply(reply) for reply in found],
-        lambda reply: to_cursor("replies", str(reply.stored.id)),
-        first=limit,
+    return await by_identifier(
+        "replies",
+        lambda behind, limit: replies.page(campaign, wanted, after=behind, limit=limit),
+        to_reply,
+        lambda: replies.count(campaign, wanted),
+        first=first,
         after=after,
-        count=count,
     )
 
 

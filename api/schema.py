@@ -13,7 +13,7 @@ import strawberry
 from strawberry.schema.config import StrawberryConfig
 
 from api.account_settings import Settings, SettingsMutations, to_settings
-from api.audiences import Node, object_id
+from api.audiences import Node
 from api.campaigns import Campaign, CampaignMutations, CampaignQueries, campaign_of
 from api.channels import ChannelMutations, ChannelQueries
 from api.completions import RuleCompletion, completion_of
@@ -22,10 +22,7 @@ from api.connections import (
     Connection,
     First,
     Search,
-    checked_first,
-    from_cursor,
-    to_connection,
-    to_cursor,
+    by_identifier,
 )
 from api.contacts import Contact, ContactMutations, load_contact, to_contact
 from api.context import Info
@@ -134,19 +131,13 @@ class Query(ImportQueries, CopyQueries, CampaignQueries, ChannelQueries, ReplyQu
                 if query
                 else search_query(catalogue, search)
             )
-        limit = checked_first(first)
-        behind = None if after is None else object_id(from_cursor("contacts", after, 1)[0])
-        found = await contacts.page(query, after=behind, limit=limit + 1)
-
-        async def count() -> int:
-            return await contacts.count(query)
-
-        return to_connection(
-            [to_contact(contact, catalogue) for contact in found],
-            lambda contact: to_cursor("contacts", str(contact.stored.id)),
-            first=limit,
+        return await by_identifier(
+            "contacts",
+            lambda behind, limit: contacts.page(query, after=behind, limit=limit),
+            lambda contact: to_contact(contact, catalogue),
+            lambda: contacts.count(query),
+            first=first,
             after=after,
-            count=count,
         )
 
     @strawberry.field(description="One group; null where there is none.")
