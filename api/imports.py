@@ -24,7 +24,7 @@ from api.ids import Kind, find_id, require_id, to_id
 from api.mutations import CLIENT_MUTATION_ID, Given, Payload, once
 from api.segments import to_segment
 from domain.audiences import Group as StoredGroup
-from domain.errors import InvalidValue
+from domain.errors import InvalidValue, ShoalError
 from domain.fields import FieldType as StoredFieldType
 from domain.imports.dates import DateOrder as StoredDateOrder
 from domain.imports.imports import KIND, Wanted
@@ -469,9 +469,15 @@ class ImportMutations:
                 upload = require_id(input.upload, Kind.UPLOAD, path=("upload",))
             else:
                 upload = await _taken(info, input.file)
-            await account.imports.create(
-                identifier, upload, encoding=input.encoding, delimiter=input.delimiter, sheet=input.sheet
-            )
+            try:
+                await account.imports.create(
+                    identifier, upload, encoding=input.encoding, delimiter=input.delimiter, sheet=input.sheet
+                )
+            except ShoalError:
+                if input.upload is None:
+                    # Nobody has a name for it, to try again with.
+                    await account.uploads.drop(upload)
+                raise
             return {"import": identifier}
 
         return await _done(info, input, act)
