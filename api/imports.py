@@ -113,7 +113,9 @@ class ImportFormat:
 class ImportColumn:
     name: str = strawberry.field(description="Its header, or `Column 7` where it has none.")
     samples: list[str] = strawberry.field(description="Some of its cells: different ones, long ones cut off.")
-    key: str = strawberry.field(description="The key of the field that is suggested.")
+    key: str = strawberry.field(
+        description="The key of the field that is suggested; `key` for the contact's own key, which goes to no field."
+    )
     label: str = strawberry.field(description="What people call this field.")
     type: FieldType = strawberry.field(
         description="Its type. Of a new field it is that of the cells at the beginning; the whole file decides."
@@ -363,7 +365,9 @@ class CreateImportInput:
 class ImportColumnInput:
     column: str = strawberry.field(description="Its name, as `Import.columns` tells it.")
     key: str | None = strawberry.field(
-        default=None, description="The key of the field that it goes to. One that is not there is made."
+        default=None,
+        description="The key of the field that it goes to. One that is not there is made. `key` is the contact's own key: rows are "
+        "matched by it, and it goes to no field.",
     )
     type: FieldType | None = strawberry.field(
         default=None, description="Of a field that is to be made: its type. Left out: by the cells."

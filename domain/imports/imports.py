@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from enum import Enum
 from pathlib import Path
@@ -27,7 +27,7 @@ from domain.fields import Field, FieldType
 from domain.groups import require_group
 from domain.imports.dates import DateOrder
 from domain.imports.detection import FileFormat
-from domain.imports.mapping import FieldChoice, Target, find_column, open_dates, resolve_choices
+from domain.imports.mapping import KEY, FieldChoice, Target, find_column, open_dates, resolve_choices
 from domain.imports.options import Match, Mode, Options
 from domain.imports.planning import Planner
 from domain.imports.rejects import COLUMNS, Rejection
@@ -110,6 +110,20 @@ class Imports:
     ) -> Importer:
         """For whoever has the file and waits for it: without a job and a journal."""
         return Importer(self._contacts, self._definitions, self._fields, reject=reject, progress=progress)
+
+    async def complete(self, path: Path, options: Options) -> Options:
+        """What whoever has the file says of it, with what is suggested for the columns of which they say nothing.
+
+        Raises as `create` does, and `OSError`.
+        """
+        catalogue = await self._definitions.current()
+        with TemporaryDirectory(prefix="shoal-import-") as directory:
+            source = await to_table(path, options, Path(directory))
+            found = await asyncio.to_thread(
+                suggest, source.path, source.format, catalogue.settings, catalogue.fields
+            )
+        suggested = _suggested(_plain(found.columns), options.choices, options.left_out)
+        return replace(options, choices=(*options.choices, *suggested))
 
     # ---- asked for -------------------------------------------------------------------------------------------------
 
@@ -399,30 +413,47 @@ def _foretold(trial: Trial, report: Report) -> dict[str, Any]:
     }
 
 
-def _options(job: Mapping[str, Any], wanted: Wanted) -> Options:
-    """What was suggested, but for what the caller wants otherwise."""
-    named = {" ".join(choice.header.split()): choice for choice in wanted.choices}
-    left_out = {" ".join(name.split()) for name in wanted.left_out}
-    given = {choice.key for choice in wanted.choices}
-    suggested = [
+def _suggested(
+    columns: Sequence[Mapping[str, Any]], choices: Sequence[FieldChoice], left_out: Collection[str]
+) -> list[FieldChoice]:
+    """The fields that are suggested for the columns of which nothing else is said."""
+    named = {" ".join(choice.header.split()) for choice in choices}
+    given = {choice.key for choice in choices}
+    return [
         FieldChoice(header=column["name"], key=column["key"])
-        for column in job["columns"]
+        for column in columns
         if column["known"]
+        and column["key"] != KEY
         and column["name"] not in named
         and column["name"] not in left_out
         and column["key"] not in given
     ]
-    key_column = wanted.key_column or job["key_column"]
+
+
+def _options(job: Mapping[str, Any], wanted: Wanted) -> Options:
+    """What was suggested, but for what the caller wants otherwise."""
+    own = next((choice for choice in wanted.choices if choice.key == KEY), None)
+    left_out = {" ".join(name.split()) for name in wanted.left_out}
+    suggested = _suggested(job["columns"], wanted.choices, left_out)
+    key_column = wanted.key_column or (job["key_column"] if own is None else own.header)
     if key_column is None:
         raise InvalidMapping(
             "Say which column tells the rows apart: none of them is different in every row.",
             path=("keyColumn",),
         )
-    match = wanted.match or (Match(job["match"]) if wanted.key_column is None else Match.KEY)
+    said = wanted.key_column is not None or own is not None
+    match = wanted.match or (Match.KEY if said else Match(job["match"]))
+    if own is not None:
+        if match is not Match.KEY or " ".join(own.header.split()) != " ".join(key_column.split()):
+            raise InvalidMapping(
+                f"Only the column that rows are matched by is the key of a contact, and “{own.header[:60]}” is not that.",
+                path=("columns",),
+            )
+        left_out.add(own.header)
     return Options(
         key_column=key_column,
         match=match,
-        choices=(*wanted.choices, *suggested),
+        choices=(*(choice for choice in wanted.choices if choice is not own), *suggested),
         left_out=tuple(sorted(left_out)),
         mode=wanted.mode,
         separator=wanted.separator,

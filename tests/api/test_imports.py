@@ -339,7 +339,7 @@ def as_western(content: bytes) -> bytes:
 SIZES = {
     'role is "Senator"': 100,
     "contact_form is empty": 448,
-    "birthday on or after 1965-01-01": 287,
+    "birthdate on or after 1965-01-01": 287,
     'twitter is empty and role is "Representative"': 21,
     'chambers has all of ("House", "Senate")': 44,
 }

@@ -110,6 +110,24 @@ async def test_what_is_said_of_a_column_comes_before_what_was_suggested(account:
     }
 
 
+async def test_an_exported_list_comes_back_without_a_field_for_its_key(account: Account) -> None:
+    await imported(account, PEOPLE, left_out=("No",))
+    content = "Key,Name,Email\n1,Anna,ann@x.org\n4,Dora,\n"
+    assert counts(await imported(account, content)) == {"updated": 1, "created": 1}
+    assert (await values(account))["4"] == {"name": "Dora"}
+    assert not {"key", "key_2"} & {*(await account.definitions.current()).fields}
+
+
+async def test_a_column_can_be_said_to_be_the_contacts_own_key(account: Account) -> None:
+    choices = (FieldChoice(header="Name", key="key"), FieldChoice(header="No", key="no"))
+    assert counts(await imported(account, PEOPLE, choices=choices)) == {"created": 3}
+    assert (await values(account))["Bob"] == {"no": 2, "score": 4}
+    identifier = await looked_at(account, PEOPLE)
+    for wanted in (Wanted(choices=choices, key_column="No"), Wanted(choices=choices, match=Match.EMAIL)):
+        with pytest.raises(InvalidMapping, match="Only the column that rows are matched by is the key"):
+            await account.imports.start(identifier, wanted)
+
+
 MODES: list[tuple[dict[str, Any], dict[str, int], dict[str, Any]]] = [
     ({}, {"updated": 1, "created": 1}, {"name": "Anna", "score": 1}),
     ({"mode": Mode.CREATE}, {"skipped": 1, "created": 1}, {"name": "Ann", "score": 1, "role": "x"}),
