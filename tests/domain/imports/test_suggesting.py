@@ -33,6 +33,7 @@ COLUMNS: list[tuple[str, list[tuple[str, str]], list[str]]] = [
     ("by a common name", [("E-Mail", "ann@x.org"), ("Surname", "y")], ["email", "last_name"]),
     ("by another", [("Mobile", "202-224-3441"), ("DOB", "5/3/90")], ["phone", "birthdate"]),
     ("a day of birth", [("Birthday", "1990-05-03"), ("Name", "Ann")], ["birthdate", "name"]),
+    ("as programs write it", [("Birthday", "19900503"), ("Founded", "19900503")], ["birthdate", "founded"]),
     ("another", [("Date of birth", "3 May 1990"), ("Birthday", "3 May")], ["birthdate", "birthday"]),
     ("a common name without content", [("D.O.B.", ""), ("FNAME", "Ann")], ["birthdate", "first_name"]),
     ("a common name of something else", [("Cell", "B 12"), ("Birthday", "3 May")], ["cell", "birthday"]),
