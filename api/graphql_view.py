@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncGenerator, Sequence
 from datetime import timedelta
 from functools import partial
@@ -50,6 +51,8 @@ GRAPHQL_JSON = "application/graphql-response+json"
 MOST_FORM_FIELDS = 10
 MOST_FORMS = 8
 """With a file, being read at one time."""
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class BoundedRequest(StarletteRequestAdapter):
@@ -248,12 +251,17 @@ class GraphQLView(GraphQL[Session, None]):
     def decode_json(self, data: str | bytes) -> object:
         """Whatever does not read as JSON raises the one error that callers of this handle."""
         try:
-            return json.loads(data)
+            text = data if isinstance(data, str) else data.decode(json.detect_encoding(data))
+            given = json.loads(text)
+            if _SURROGATE.search(text) is not None:
+                # Halves of characters that belong together are whole by now; one that is left fits nowhere.
+                self.encode_json(given).encode()
         except json.JSONDecodeError:
             raise
         except (ValueError, RecursionError) as error:
-            # No UTF-8, a number of many thousand digits, nested too deeply.
+            # No UTF-8, half a character, a number of many thousand digits, nested too deeply.
             raise json.JSONDecodeError(type(error).__name__, "", 0) from None
+        return given
 
     def encode_json(self, data: object) -> str:
         return json.dumps(data, ensure_ascii=False, separators=(",", ":"))

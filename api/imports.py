@@ -30,7 +30,7 @@ from api.ids import Kind, find_id, require_id, to_id
 from api.mutations import CLIENT_MUTATION_ID, Given, Payload, once
 from api.segments import to_segment
 from domain.audiences import Group as StoredGroup
-from domain.errors import InvalidValue
+from domain.errors import InvalidValue, ShoalError
 from domain.fields import FieldType as StoredFieldType
 from domain.imports.dates import DateOrder as StoredDateOrder
 from domain.imports.imports import KIND, Wanted
@@ -119,7 +119,9 @@ class ImportFormat:
 class ImportColumn:
     name: str = strawberry.field(description="Its header, or `Column 7` where it has none.")
     samples: list[str] = strawberry.field(description="Some of its cells: different ones, long ones cut off.")
-    key: str = strawberry.field(description="The key of the field that is suggested.")
+    key: str = strawberry.field(
+        description="The key of the field that is suggested; `key` for the contact's own key, which goes to no field."
+    )
     label: str = strawberry.field(description="What people call this field.")
     type: FieldType = strawberry.field(
         description="Its type. Of a new field it is that of the cells at the beginning; the whole file decides."
@@ -369,7 +371,9 @@ class CreateImportInput:
 class ImportColumnInput:
     column: str = strawberry.field(description="Its name, as `Import.columns` tells it.")
     key: str | None = strawberry.field(
-        default=None, description="The key of the field that it goes to. One that is not there is made."
+        default=None,
+        description="The key of the field that it goes to. One that is not there is made. `key` is the contact's own key: rows are "
+        "matched by it, and it goes to no field.",
     )
     type: FieldType | None = strawberry.field(
         default=None, description="Of a field that is to be made: its type. Left out: by the cells."
@@ -469,9 +473,15 @@ class ImportMutations:
                 upload = require_id(input.upload, Kind.UPLOAD, path=("upload",))
             else:
                 upload = await _taken(info, input.file)
-            await account.imports.create(
-                identifier, upload, encoding=input.encoding, delimiter=input.delimiter, sheet=input.sheet
-            )
+            try:
+                await account.imports.create(
+                    identifier, upload, encoding=input.encoding, delimiter=input.delimiter, sheet=input.sheet
+                )
+            except ShoalError:
+                if input.upload is None:
+                    # Nobody has a name for it, to try again with.
+                    await account.uploads.drop(upload)
+                raise
             return {"import": identifier}
 
         return await _done(info, input, act)

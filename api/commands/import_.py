@@ -8,7 +8,7 @@ output. Held by `tests/api/test_import_command.py`.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -24,7 +24,7 @@ from api.opening import opened
 from api.settings import Settings, read_settings, unknown_settings
 from domain.accounts import DEFAULT_ACCOUNT, Account, Accounts
 from domain.errors import InvalidMapping, ShoalError, StartupError
-from domain.fields import FieldType
+from domain.fields import FieldType, field_key
 from domain.imports import running
 from domain.imports.dates import DateOrder
 from domain.imports.mapping import FieldChoice
@@ -61,7 +61,8 @@ def import_(
         list[str] | None,
         typer.Option(
             metavar="HEADER=KEY[:TYPE]",
-            help="Which field a column goes to, and of what type a new one is: “Birthday=birthdate:date”. May be repeated.",
+            help="Which field a column goes to, and of what type a new one is: “Birthday=birthdate:date”. By its header and "
+            "its cells if not said. May be repeated.",
         ),
     ] = None,
     separator: Annotated[
@@ -109,7 +110,7 @@ def import_(
         place = rejects or Path(f"{file.stem}.rejects.csv")
         _check_files(file, place)
         with rejects_file(place) as refused:
-            uvloop.run(_import(settings, file, options, report, refused))
+            recognised = uvloop.run(_import(settings, file, options, report, refused))
     except KeyboardInterrupt:
         _fail("Interrupted.", report)
     except (ShoalError, StartupError) as error:
@@ -119,7 +120,7 @@ def import_(
         _fail(f"The database cannot be used: {str(error).partition(' (configured')[0]}.", report)
     except OSError as error:
         _fail(f"{error.filename or file}: {error.strerror or error}.", report)
-    _show(report, refused)
+    _show(report, refused, recognised)
 
 
 def read_choice(text: str) -> FieldChoice:
@@ -150,10 +151,14 @@ def _check_files(file: Path, rejects: Path) -> None:
 
 async def _import(
     settings: Settings, file: Path, options: Options, report: running.Report, refused: RejectsFile
-) -> None:
+) -> list[FieldChoice]:
+    """The columns that were taken for fields of other names, without anybody having said so."""
     async with opened_account(settings) as account:
+        whole = await account.imports.complete(file, options)
         with _progress_bar() as progress:
-            await account.imports.importer(reject=refused.write, progress=progress).run(file, options, report)
+            await account.imports.importer(reject=refused.write, progress=progress).run(file, whole, report)
+    suggested = whole.choices[len(options.choices) :]
+    return [choice for choice in suggested if choice.key != field_key(choice.header)]
 
 
 @asynccontextmanager
@@ -186,7 +191,7 @@ def _progress_bar() -> Iterator[Callable[[running.Progress], None]]:
         yield show
 
 
-def _show(report: running.Report, refused: RejectsFile) -> None:
+def _show(report: running.Report, refused: RejectsFile, recognised: Sequence[FieldChoice]) -> None:
     lines = [
         f"{report.counts.created:>9,} created",
         f"{report.counts.updated:>9,} updated",
@@ -199,6 +204,10 @@ def _show(report: running.Report, refused: RejectsFile) -> None:
         lines.append(f"{report.counts.cells_left_out:>9,} cells left out, which their fields refuse")
     if refused.lines:
         lines.append(f"What was refused, and why, stands in {refused.path}")
+    if recognised:
+        lines.append("Columns that were taken for fields of other names:")
+        width = max(len(choice.header) for choice in recognised)
+        lines += [f"    {choice.header:<{width}}  {choice.key}" for choice in recognised]
     if report.made:
         lines.append(f"{len(report.made):,} fields were made:")
         width = max(len(field.key) for field in report.made)

@@ -398,7 +398,10 @@ class Replies(Background):
             raise changed
         await self._change(reply, {"undoing": True})
         if not await self._contacts.exchange(contact, {field.key: before}, reason=Reason.CONTACT_UPDATED):
-            raise changed
+            now_there = await self._contacts.get(contact.id)
+            # Whoever undoes the same reply at the same time has put back the same.
+            if now_there is None or _normal(now_there, field.key) != (before and before.normal):
+                raise changed
         return await self._settle(reply, ReplyState.UNDONE, decided=now())
 
     async def _require(self, identifier: ObjectId) -> Reply:

@@ -1,9 +1,9 @@
 """Dates: the forms in which people write days and times into spreadsheets, read as ISO text.
 
-Pure. Year first (1990-05-03, 1990/5/3), day or month first (03.05.1990, 5/3/90), with the month's English name (3 May 1990, May
-3rd, 1990), each with a time behind it or without (10:30, 1:05 PM). Points stand between day, month and year in that order only;
-with strokes or hyphens the order is either, and only a whole column can tell: 25/12/1990 has its day first. Two digits of a year
-are read as spreadsheets do: 30 to 99 are of the last century.
+Pure. Year first (1990-05-03, 1990/5/3, 19900503), day or month first (03.05.1990, 5/3/90), with the month's English name (3 May
+1990, May 3rd, 1990), each with a time behind it or without (10:30, 1:05 PM). Points stand between day, month and year in that order
+only; with strokes or hyphens the order is either, and only a whole column can tell: 25/12/1990 has its day first. Two digits of a
+year are read as spreadsheets do: 30 to 99 are of the last century.
 
 Invariant: what is read is what was meant under the order given, or is left as it was. Held by `tests/domain/imports/test_dates.py`.
 """
@@ -35,6 +35,8 @@ _TIME = (
 )
 _YEAR = r"(?P<year>[0-9]{4}|[0-9]{2})"
 _YEAR_FIRST = re.compile(r"(?P<year>[0-9]{4})([./-])(?P<month>[0-9]{1,2})\2(?P<day>[0-9]{1,2})" + _TIME)
+# As programs write it. A new column of nothing else is one of numbers, unless somebody says that they are dates.
+_PACKED = re.compile(r"(?P<year>(?:19|20)[0-9]{2})(?P<month>[0-9]{2})(?P<day>[0-9]{2})" + _TIME)
 _YEAR_LAST = re.compile(
     r"(?P<one>[0-9]{1,2})(?P<between>[./-])(?P<two>[0-9]{1,2})(?P=between)" + _YEAR + _TIME
 )
@@ -53,7 +55,7 @@ def readings(text: str) -> dict[DateOrder, str]:
     text = text.strip()
     if len(text) > _LONGEST or not text[:1].isalnum():
         return {}
-    if (found := _YEAR_FIRST.fullmatch(text)) is not None:
+    if (found := _YEAR_FIRST.fullmatch(text) or _PACKED.fullmatch(text)) is not None:
         return _both(_iso(found, found["month"], found["day"]))
     if (found := _YEAR_LAST.fullmatch(text)) is not None:
         read = {DateOrder.DAY_FIRST: _iso(found, found["two"], found["one"])}

@@ -13,6 +13,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -23,6 +24,8 @@ from charset_normalizer import from_bytes
 from domain.errors import UnreadableFile
 
 DELIMITERS = (",", ";", "\t", "|")
+DELIMITER_SAID = re.compile(r'sep=([^"\r\n])(?:\r\n?|\n|$)', re.IGNORECASE)
+"""The first line of a file by which some programs tell spreadsheets what stands between its columns."""
 
 _CHUNK = 1 << 20
 _HEAD = 1 << 16
@@ -45,6 +48,8 @@ _OTHER_KINDS = (
     (b"\xff\xd8\xff", "a picture"),
     (b"SQLite format 3\0", "a database"),
 )
+# Between text and bytes, but made for names of computers and for source code, and not for files.
+_NO_CHARSETS = {"idna", "punycode", "unicode-escape", "raw-unicode-escape"}
 # The guess is made among these: rarer ones would be mistaken for them far more often than meant.
 _GUESSED = [
     *(
@@ -85,7 +90,8 @@ def detect(path: Path, *, encoding: str | None = None, delimiter: str | None = N
     encoding = _known(encoding) if encoding is not None else _marked(head) or _unmarked(path, head)
     if delimiter is None:
         text = codecs.getincrementaldecoder(encoding)(errors="replace").decode(head)
-        delimiter = detect_delimiter(text, whole=len(head) < _HEAD)
+        said = DELIMITER_SAID.match(text)
+        delimiter = said[1] if said else detect_delimiter(text, whole=len(head) < _HEAD)
     elif len(delimiter) != 1 or delimiter in '"\r\n':
         raise UnreadableFile("One character is wanted as what stands between columns, such as “;”.")
     return FileFormat(encoding=encoding, delimiter=delimiter)
@@ -140,6 +146,8 @@ def _known(encoding: str) -> str:
         # Only codecs between text and bytes will do; “base64” is one, too, and is none of those.
         "".encode(encoding)
         name = codecs.lookup(encoding).name
+        if name in _NO_CHARSETS:
+            raise LookupError
     except (LookupError, ValueError):
         raise UnreadableFile(
             f"“{encoding[:60]}” is no encoding that is known here; such are utf-8, cp1252 and utf-16."
@@ -152,6 +160,8 @@ def _marked(head: bytes) -> str | None:
 
 
 def _unmarked(path: Path, head: bytes) -> str:
+    if (wide := _wide(head)) is not None:
+        return wide
     control = len(head) - len(head.translate(None, _CONTROLS))
     if control * 10 > len(head):
         raise UnreadableFile("This is no CSV file: its bytes are not those of a text.")
@@ -171,6 +181,15 @@ def _unmarked(path: Path, head: bytes) -> str:
     if valid:
         return "utf-8-sig"
     return _guess(bytes(sample), binary=control * 50 > len(head))
+
+
+def _wide(head: bytes) -> str | None:
+    """UTF-16 without its mark, which the delimiters and line ends of a table give away: each has a zero beside it."""
+    for encoding, signs in (("utf-16-le", head[1::2]), ("utf-16-be", head[::2])):
+        # All zeros on one side, and more of them than a text that has a few NUL characters in it would have there.
+        if 10 * signs.count(0) > len(signs) and signs.count(0) == head.count(0):
+            return encoding
+    return None
 
 
 def _chunks(path: Path) -> Iterator[tuple[bytes, bool]]:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from enum import Enum
 from pathlib import Path
@@ -22,12 +22,12 @@ from typing import Any
 from bson import ObjectId
 
 from domain.definitions import Definitions, now
-from domain.errors import InvalidMapping, NotFound, ShoalError, VersionConflict
+from domain.errors import InvalidMapping, LimitExceeded, NotFound, ShoalError, VersionConflict
 from domain.fields import Field, FieldType
 from domain.groups import require_group
 from domain.imports.dates import DateOrder
 from domain.imports.detection import FileFormat
-from domain.imports.mapping import FieldChoice, Target, find_column, open_dates, resolve_choices
+from domain.imports.mapping import KEY, FieldChoice, Target, find_column, open_dates, resolve_choices
 from domain.imports.options import Match, Mode, Options
 from domain.imports.planning import Planner
 from domain.imports.rejects import COLUMNS, Rejection
@@ -52,8 +52,12 @@ SURVEY_SHARE = 10
 """Of a hundred per cent: the first pass."""
 MOST_AT_ONCE = 2
 """Of an account's imports in one process, and of files looked at: each has its file on disk. The others wait."""
+TURN_SECONDS = 1.0
+"""For which those that wait do not look whether they were cancelled."""
 FILE_KEPT = timedelta(days=3)
 """From the start of an import on; it goes when that is done."""
+LOOK_SECONDS = 20.0
+"""For a file to be looked at, while somebody waits for it."""
 MOST_AUDIENCES = 1_000
 """Of which a trial tells that they would change."""
 
@@ -107,6 +111,20 @@ class Imports:
         """For whoever has the file and waits for it: without a job and a journal."""
         return Importer(self._contacts, self._definitions, self._fields, reject=reject, progress=progress)
 
+    async def complete(self, path: Path, options: Options) -> Options:
+        """What whoever has the file says of it, with what is suggested for the columns of which they say nothing.
+
+        Raises as `create` does, and `OSError`.
+        """
+        catalogue = await self._definitions.current()
+        with TemporaryDirectory(prefix="shoal-import-") as directory:
+            source = await to_table(path, options, Path(directory))
+            found = await asyncio.to_thread(
+                suggest, source.path, source.format, catalogue.settings, catalogue.fields
+            )
+        suggested = _suggested(_plain(found.columns), options.choices, options.left_out)
+        return replace(options, choices=(*options.choices, *suggested))
+
     # ---- asked for -------------------------------------------------------------------------------------------------
 
     async def create(
@@ -120,18 +138,26 @@ class Imports:
     ) -> None:
         """Look at a file. What is given is taken as said, the rest is detected.
 
-        Raises `NotFound`, `UnreadableFile`, `LimitExceeded`, `InvalidMapping` for a sheet that is not there.
+        Raises `NotFound`, `UnreadableFile`, `LimitExceeded`, also for what takes too long, and `InvalidMapping` for a sheet that is
+        not there.
         """
         if await self._jobs.get(KIND, identifier) is not None:
             return
         file = await self._uploads.require(upload)
         catalogue = await self._definitions.current()
         options = Options(key_column="", encoding=encoding, delimiter=delimiter, sheet=sheet)
-        async with self._looking, self._file(upload) as path:
-            source = await to_table(path, options, path.parent)
-            found = await asyncio.to_thread(
-                suggest, source.path, source.format, catalogue.settings, catalogue.fields
-            )
+        try:
+            async with asyncio.timeout(LOOK_SECONDS), self._looking, self._file(upload) as path:
+                source = await to_table(path, options, path.parent)
+                found = await asyncio.to_thread(
+                    suggest, source.path, source.format, catalogue.settings, catalogue.fields
+                )
+        except TimeoutError:
+            raise LimitExceeded(
+                f"This file cannot be looked at within {LOOK_SECONDS:g} seconds: it is too large, or others are being looked at."
+                " Try again later, save the sheet of a workbook as CSV, or split it.",
+                path=("upload",),
+            ) from None
         await self._jobs.make(
             KIND,
             identifier,
@@ -152,6 +178,8 @@ class Imports:
         Raises `NotFound`, `InvalidMapping`, and `VersionConflict` where it was started before.
         """
         job = await self.require(identifier)
+        if job["state"] not in ("ready", "failed"):
+            raise _started_before()
         upload = await self._uploads.require(job["upload"])
         catalogue = await self._definitions.current()
         if wanted.group is not None:
@@ -180,9 +208,7 @@ class Imports:
         }
         begun = await self._jobs.begin(identifier, states, "checking" if trial else "running", **news)
         if not begun:
-            raise VersionConflict(
-                "This import was started already, or is being tried. Upload the file again to import it once more."
-            )
+            raise _started_before()
 
     async def cancel(self, identifier: ObjectId) -> None:
         """Have it end where it stands; what is written stays. Nothing where nobody is at work on it. Raises `NotFound`."""
@@ -232,7 +258,13 @@ class Imports:
                     await self._run(run, trial=True)
                 return "ready"
             case _:
-                await self._run(run, trial=False)
+                try:
+                    await self._run(run, trial=False)
+                except Cancelled:
+                    # It must not be gone on with, nor can it be started again: its file goes.
+                    await run.note(state="cancelled", finished=now())
+                    await self._uploads.drop(run.document["upload"])
+                    raise
                 return "done"
 
     async def _run(self, run: Run, *, trial: bool) -> None:
@@ -260,7 +292,7 @@ class Imports:
         way = Way(carries=carries, surveyed=surveyed, writes=not trial, begun=begun)
         noting = asyncio.create_task(telling.work())
         try:
-            async with self._running, self._file(run.document["upload"]) as path:
+            async with self._turn(run), self._file(run.document["upload"]) as path:
                 await importer.run(path, options, report, way)
         except (Cancelled, ShoalError):
             await telling.note()
@@ -275,6 +307,23 @@ class Imports:
             # First of all: one that is broken off from here on must not go on, for its file goes.
             await run.note(percent=100, state="done", finished=now())
             await self._uploads.drop(run.document["upload"])
+
+    @asynccontextmanager
+    async def _turn(self, run: Run) -> AsyncIterator[None]:
+        """One of the few at a time. Raises `Cancelled` and `Lost` while others have theirs."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TURN_SECONDS):
+                    await self._running.acquire()
+                break
+            if run.lost:
+                raise Lost
+            if run.cancelled:
+                raise Cancelled
+        try:
+            yield
+        finally:
+            self._running.release()
 
     @asynccontextmanager
     async def _file(self, upload: ObjectId) -> AsyncIterator[Path]:
@@ -346,6 +395,12 @@ class _Telling:
         await self._run.note(**news)
 
 
+def _started_before() -> VersionConflict:
+    return VersionConflict(
+        "This import was started already, or is being tried. Upload the file again to import it once more."
+    )
+
+
 def _foretold(trial: Trial, report: Report) -> dict[str, Any]:
     moved = {*trial.joining, *trial.leaving}
     most = sorted(moved, key=lambda each: -(trial.joining[each] + trial.leaving[each]))[:MOST_AUDIENCES]
@@ -358,30 +413,47 @@ def _foretold(trial: Trial, report: Report) -> dict[str, Any]:
     }
 
 
-def _options(job: Mapping[str, Any], wanted: Wanted) -> Options:
-    """What was suggested, but for what the caller wants otherwise."""
-    named = {" ".join(choice.header.split()): choice for choice in wanted.choices}
-    left_out = {" ".join(name.split()) for name in wanted.left_out}
-    given = {choice.key for choice in wanted.choices}
-    suggested = [
+def _suggested(
+    columns: Sequence[Mapping[str, Any]], choices: Sequence[FieldChoice], left_out: Collection[str]
+) -> list[FieldChoice]:
+    """The fields that are suggested for the columns of which nothing else is said."""
+    named = {" ".join(choice.header.split()) for choice in choices}
+    given = {choice.key for choice in choices}
+    return [
         FieldChoice(header=column["name"], key=column["key"])
-        for column in job["columns"]
+        for column in columns
         if column["known"]
+        and column["key"] != KEY
         and column["name"] not in named
         and column["name"] not in left_out
         and column["key"] not in given
     ]
-    key_column = wanted.key_column or job["key_column"]
+
+
+def _options(job: Mapping[str, Any], wanted: Wanted) -> Options:
+    """What was suggested, but for what the caller wants otherwise."""
+    own = next((choice for choice in wanted.choices if choice.key == KEY), None)
+    left_out = {" ".join(name.split()) for name in wanted.left_out}
+    suggested = _suggested(job["columns"], wanted.choices, left_out)
+    key_column = wanted.key_column or (job["key_column"] if own is None else own.header)
     if key_column is None:
         raise InvalidMapping(
             "Say which column tells the rows apart: none of them is different in every row.",
             path=("keyColumn",),
         )
-    match = wanted.match or (Match(job["match"]) if wanted.key_column is None else Match.KEY)
+    said = wanted.key_column is not None or own is not None
+    match = wanted.match or (Match.KEY if said else Match(job["match"]))
+    if own is not None:
+        if match is not Match.KEY or " ".join(own.header.split()) != " ".join(key_column.split()):
+            raise InvalidMapping(
+                f"Only the column that rows are matched by is the key of a contact, and “{own.header[:60]}” is not that.",
+                path=("columns",),
+            )
+        left_out.add(own.header)
     return Options(
         key_column=key_column,
         match=match,
-        choices=(*wanted.choices, *suggested),
+        choices=(*(choice for choice in wanted.choices if choice is not own), *suggested),
         left_out=tuple(sorted(left_out)),
         mode=wanted.mode,
         separator=wanted.separator,

@@ -2,7 +2,8 @@
 
 Pure. A column goes to the field whose key its header makes (`Contact Form` -> `contact_form`; a second column of the same key
 gets `_2`): to the account's own where there is one, else to a new one of the inferred type. What the caller chose for a column
-comes first. Refuses with `InvalidMapping` what cannot be led so, naming what was probably meant.
+comes first. A key column that is called `Key`, as in an export, goes to no field: it is the contact's own key. Refuses with
+`InvalidMapping` what cannot be led so, naming what was probably meant.
 
 Invariant: no two columns go to one field, and the same header goes to the same key in every import of the same columns.
 Held by `tests/domain/imports/test_mapping.py`.
@@ -17,10 +18,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from domain.errors import InvalidMapping
-from domain.fields import Field, FieldType, field_key
+from domain.fields import Field, FieldType, field_key, fold
 from domain.fields.definitions import LONGEST_LABEL
 from domain.imports.dates import DateGuess, DateOrder
 from domain.imports.inference import ColumnGuess
+
+KEY = "key"
+"""What stands in place of a field's key for the contact's own; no field has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +111,21 @@ def column_keys(headers: Sequence[str], choices: Mapping[int, FieldChoice]) -> l
         taken.add(key)
         keys.append(key)
     return keys
+
+
+def is_own_key(header: str) -> bool:
+    """Whether a column is called what a contact's key is called in an export."""
+    return fold(header) == KEY
+
+
+def own_key_position(
+    headers: Sequence[str], key_column: str | None, choices: Mapping[int, FieldChoice]
+) -> int | None:
+    """The position of the column of keys where it goes to no field, because it is called so and no field was chosen for it."""
+    if key_column is None or not is_own_key(key_column):
+        return None
+    position = find_column(headers, key_column)
+    return None if position in choices else position
 
 
 def columns_to_guess(

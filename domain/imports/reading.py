@@ -1,10 +1,10 @@
 """Reading: a CSV file as a table, row by row, in constant memory.
 
-Owns what counts as a row. The first row that is not blank is the header; rows without any content are passed over, as
-spreadsheets leave them at the end. A row with fewer cells than the header, or with more that are filled, is handed on as
-`Ragged`: which of its cells belongs to which column cannot be told. What leaves the rest of the file in doubt (bytes of another
-encoding, a quotation mark that is never closed, a cell of a megabyte) raises `UnreadableFile`. The importer reads a file
-to its end before it writes anything, so such a file leaves nothing behind.
+Owns what counts as a row. The first row that is not blank is the header, unless it is a line `sep=;`, which tells spreadsheets the
+delimiter; rows without any content are passed over, as spreadsheets leave them at the end. A row with fewer cells than the
+header, or with more that are filled, is handed on as `Ragged`: which of its cells belongs to which column cannot be told. What
+leaves the rest of the file in doubt (bytes of another encoding, a quotation mark that is never closed, a cell of a megabyte) raises
+`UnreadableFile`. The importer reads a file to its end before it writes anything, so such a file leaves nothing behind.
 
 Held by `tests/domain/imports/test_reading.py`.
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from domain.errors import LimitExceeded, UnreadableFile
-from domain.imports.detection import FileFormat
+from domain.imports.detection import DELIMITER_SAID, FileFormat
 from domain.tables import FORMULA_SIGNS
 
 MAX_COLUMNS = 1_000
@@ -84,6 +84,8 @@ class Table:
         self._records = csv.reader(self._lines, delimiter=file_format.delimiter)
         self._row = 0
         header = self._next()
+        if header is not None and DELIMITER_SAID.fullmatch(file_format.delimiter.join(header)):
+            header = self._next()
         if header is None:
             raise UnreadableFile("The file is empty.")
         self.headers = _headers(header)
@@ -109,7 +111,7 @@ class Table:
             self._row += 1
             try:
                 cells = next(self._records, None)
-            except UnicodeDecodeError:
+            except UnicodeError:
                 raise UnreadableFile(
                     f"Row {self._row:,} cannot be read as {self._encoding}: say the right encoding (--encoding cp1252)."
                 ) from None

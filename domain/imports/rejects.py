@@ -1,7 +1,8 @@
 """Rejects: what an import did not take, as a CSV file for whoever mends it.
 
-Owns the file's form: row, column, value and reason, one line for each cell or row that was refused. Made at the start, so that
-a place that cannot be written is known before anything else is; removed at the end where nothing was refused. Held by
+Owns the file's form: row, column, value and reason, one line for each cell or row that was refused; no cell begins as a formula
+does. Made at the start, so that a place that cannot be written is known before anything else is; removed at the end where nothing
+was refused. Held by
 `tests/domain/imports/test_rejects.py`.
 """
 
@@ -12,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from domain.tables import safe
 
 LONGEST_VALUE = 1_000
 COLUMNS = ("Row", "Column", "Value", "Reason")
@@ -42,7 +45,7 @@ class RejectsFile:
         if len(value) > LONGEST_VALUE:
             value = value[:LONGEST_VALUE] + "…"
         self.lines += 1
-        self._writer.writerow((rejection.row, rejection.column, value, rejection.reason))
+        self._writer.writerow((rejection.row, safe(rejection.column), safe(value), rejection.reason))
 
     def close(self) -> None:
         self._file.close()

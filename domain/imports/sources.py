@@ -10,7 +10,7 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
-from domain.errors import UnreadableFile
+from domain.errors import InvalidMapping, UnreadableFile
 from domain.imports.detection import FileFormat, detect
 from domain.imports.options import Options
 from domain.imports.workbooks import is_workbook, unpack
@@ -32,6 +32,8 @@ async def to_table(path: Path, options: Options, directory: Path) -> Source:
     """
     if not await asyncio.to_thread(is_workbook, path):
         found = await asyncio.to_thread(detect, path, encoding=options.encoding, delimiter=options.delimiter)
+        if options.sheet is not None:
+            raise InvalidMapping(f"There is no sheet “{options.sheet[:60]}”: this is no workbook.")
         return Source(path=path, format=found)
     target = directory / "sheet.csv"
     workbook = await unpack(path, target, sheet=options.sheet)

@@ -1,25 +1,34 @@
 """Suggesting: which field each column of a file seems to be meant for, and what its rows could be matched by.
 
-Pure but for the reading of the sample. A column goes to the field whose key or label its header is, or a common name of which
-(`E-mail`, `Mobile`, `Surname`); to the built-in email or phone field where its cells are of that kind and no other column is;
-else to a new field. Looks at the beginning of the file only: what a new field's type is in the end, the whole of it decides.
+Pure but for the reading of the sample. A column goes to the field whose key or label its header is; to one of the usual fields of
+which it is a common name (`E-mail`, `Mobile`, `Birthday`), unless the field refuses most of its cells; to the built-in email or
+phone field where its cells are of that kind and no other column is; else to a new field. The key column of an export, `Key`,
+goes to no field: it is the contact's own key. Looks at the beginning of the file only: what a new field's type is in the end, the
+whole of it decides.
 Held by `tests/domain/imports/test_suggesting.py`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from domain.errors import UnreadableFile
-from domain.fields import Field, FieldType, Settings, field_key, fold
+from domain.errors import InvalidValue, UnreadableFile
+from domain.fields import Field, FieldType, Settings, field_key, fold, parse_cell
 from domain.imports.dates import DateGuess, DateOrder, readings
 from domain.imports.detection import FileFormat
 from domain.imports.inference import ColumnGuess
-from domain.imports.mapping import FieldChoice, column_keys, column_names
+from domain.imports.mapping import (
+    KEY,
+    FieldChoice,
+    column_keys,
+    column_names,
+    is_own_key,
+    own_key_position,
+)
 from domain.imports.options import Match
 from domain.imports.reading import Record, open_table
 
@@ -30,22 +39,24 @@ SHOWN = 5
 LONGEST_SHOWN = 100
 
 _COMMON = {
-    "email": ("e_mail", "mail", "email_address", "e_mail_address", "mail_address"),
+    "email": ("e_mail", "mail", "email_address", "emailaddress", "e_mail_address", "mail_address"),
     "phone": (
         *("phone_number", "phone_no", "telephone", "telephone_number", "tel", "tel_no"),
-        *("mobile", "mobile_phone", "mobile_number", "cell", "cell_phone"),
+        *("mobile", "mobile_phone", "mobile_number", "cell", "cell_phone", "cellphone"),
     ),
-    "first_name": ("firstname", "given_name", "forename"),
-    "last_name": ("lastname", "surname", "family_name"),
-    "birthdate": ("birth_date", "date_of_birth", "dob"),
+    "first_name": ("firstname", "fname", "given_name", "forename"),
+    "last_name": ("lastname", "lname", "surname", "family_name"),
+    "birthdate": ("birth_date", "birthday", "birth_day", "date_of_birth", "dob", "d_o_b"),
 }
+MOST_TRIED = 200
+"""Cells of a column that is called by a common name, to see whether its field takes them."""
 _BY_CONTENT = {FieldType.EMAIL: "email", FieldType.PHONE: "phone"}
 _NAMES_OF_KEYS = re.compile(r"(?:.*_)?(?:id|key|no|nr|number|code|uuid|guid)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A column, some of its cells, and the field that is suggested for it. `known`: the field is there already.
+    """A column, some of its cells, and the field that is suggested for it. `known`: the field is there already, or it is `KEY`.
 
     `dates_open`: it has dates whose day and month could be either; `dates` is the order that its cells call for.
     """
@@ -94,20 +105,34 @@ def suggest(
                 guesses[position].see(cell)
                 if readings(cell):
                     days[position].see(cell)
-    choices = recognised(names, [guess.type for guess in guesses], known)
+    cells = [[record.cells[position] for record in records] for position in range(len(names))]
+
+    def takes(position: int, key: str) -> bool:
+        return _takes_most(known[key], cells[position], settings)
+
+    choices = recognised(names, [guess.type for guess in guesses], known, takes)
     keys = column_keys(table.headers, choices)
     columns = tuple(
-        _column(name, known.get(key), key, guess, dates, [record.cells[position] for record in records])
-        for position, (name, key, guess, dates) in enumerate(zip(names, keys, guesses, days, strict=True))
+        _column(name, known.get(key), key, guess, dates, some)
+        for name, key, guess, dates, some in zip(names, keys, guesses, days, cells, strict=True)
     )
-    match, key_column = _matched_by(columns, records)
+    match, key_column = _matched_by(columns, cells)
+    if match is Match.KEY and (own := own_key_position(names, key_column, choices)) is not None:
+        column = replace(columns[own], key=KEY, label=names[own], type=FieldType.TEXT, known=True)
+        columns = (*columns[:own], column, *columns[own + 1 :])
     return Suggestion(columns=columns, match=match, key_column=key_column, rows=len(records))
 
 
 def recognised(
-    names: Sequence[str], types: Sequence[FieldType], known: Mapping[str, Field]
+    names: Sequence[str],
+    types: Sequence[FieldType],
+    known: Mapping[str, Field],
+    takes: Callable[[int, str], bool],
 ) -> dict[int, FieldChoice]:
-    """The columns that are meant for a field which is there and has another key than their header makes."""
+    """The columns that are meant for a field which is there and has another key than their header makes.
+
+    `takes` says whether the field of a key takes what is in a column, by and large.
+    """
     by_label = {fold(field.label): field.key for field in known.values()}
     common = {name: key for key, others in _COMMON.items() if key in known for name in others}
     plain = [field_key(name) for name in names]
@@ -122,7 +147,9 @@ def recognised(
     for position, name in enumerate(names):
         choose(position, by_label.get(fold(name)))
     for position in range(len(names)):
-        choose(position, common.get(plain[position]))
+        key = common.get(plain[position])
+        if key is not None and takes(position, key):
+            choose(position, key)
     for type, key in _BY_CONTENT.items():
         like = [
             position
@@ -152,18 +179,38 @@ def _column(
     )
 
 
-def _matched_by(columns: Sequence[Column], records: Sequence[Record]) -> tuple[Match, str | None]:
-    cells = [[record.cells[position].strip() for record in records] for position in range(len(columns))]
-    different = [len(set(some) - {""}) for some in cells]
-    for position, column in enumerate(columns):
-        # Some rows may lack their key, or repeat one: they are told of when they are imported.
-        named = _NAMES_OF_KEYS.fullmatch(field_key(column.name)) or column.name.lower() in {"id", "key"}
-        if named and 2 * different[position] >= max(1, len(records)):
-            return Match.KEY, column.name
+def _takes_most(field: Field, cells: Sequence[str], settings: Settings) -> bool:
+    """Whether a field takes at least half of the filled cells, or there is none."""
+    tried = list(islice((cell for cell in cells if cell.strip()), MOST_TRIED))
+    return 2 * sum(_takes(field, cell, settings) for cell in tried) >= len(tried)
+
+
+def _takes(field: Field, cell: str, settings: Settings) -> bool:
+    if field.type in (FieldType.DATE, FieldType.DATETIME):
+        cell = next(iter(readings(cell).values()), cell)
+    try:
+        parse_cell(field, cell, settings)
+    except InvalidValue:
+        return False
+    return True
+
+
+def _matched_by(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> tuple[Match, str | None]:
+    rows = len(cells[0])
+    different = [len({cell.strip() for cell in some} - {""}) for some in cells]
+    for by_name in (is_own_key, _is_named_as_key):
+        for position, column in enumerate(columns):
+            # Some rows may lack their key, or repeat one: they are told of when they are imported.
+            if by_name(column.name) and 2 * different[position] >= max(1, rows):
+                return Match.KEY, column.name
     for column in columns:
         if column.type is FieldType.EMAIL:
             return Match.EMAIL, column.name
     for position, column in enumerate(columns):
-        if records and different[position] == len(records):
+        if rows and different[position] == rows:
             return Match.KEY, column.name
     return Match.KEY, None
+
+
+def _is_named_as_key(name: str) -> bool:
+    return name.lower() == "id" or _NAMES_OF_KEYS.fullmatch(field_key(name)) is not None

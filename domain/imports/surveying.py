@@ -24,6 +24,7 @@ from domain.imports.mapping import (
     columns_to_guess,
     find_column,
     map_columns,
+    own_key_position,
     resolve_choices,
 )
 from domain.imports.options import Match, Options
@@ -64,6 +65,9 @@ class Survey:
             self.key_position = find_column(table.headers, options.key_column)
             self.choices = resolve_choices(table.headers, options.choices, known)
             self.left_out = frozenset(find_column(table.headers, name) for name in options.left_out)
+            if options.match is Match.KEY:
+                own = own_key_position(table.headers, options.key_column, self.choices)
+                self.left_out |= set() if own is None else {own}
             self._identify = identify(self.key_position, options.match, settings)
             self._order = options.dates
             looked_at = (table.headers, known, self.choices, self.left_out)

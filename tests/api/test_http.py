@@ -26,6 +26,12 @@ BODIES: list[tuple[str, bytes, int]] = [
     ("a batch", b'[{"query": "{ fields { key } }"}]', 400),
     ("an empty batch", b"[]", 400),
     ("no UTF-8", b'{"query": "\xff\xfe"}', 400),
+    ("half a character", rb'{"query": "{ fields { key } }", "variables": {"a": "\uD83D"}}', 400),
+    (
+        "half a character as bytes",
+        b'{"query": "{ fields { key } }", "variables": {"a": "\xed\xa0\xbd"}}',
+        400,
+    ),
     ("nested 100,000 levels deep", b"[" * 100_000, 400),
     (
         "an integer of 5,000 digits",
@@ -51,6 +57,12 @@ async def test_a_body_that_is_no_request_is_refused_with_an_error_in_graphql_for
     (error,) = response.json()["errors"]
     assert error["message"]
     assert error["extensions"]["code"] in {"INVALID_REQUEST", "LIMIT_EXCEEDED"}
+
+
+async def test_a_character_in_two_halves_is_one(client: Client) -> None:
+    body = rb'{"query": "query ($a: String!) { segments(search: $a) { totalCount } }", "variables": {"a": "\uD83D\uDE00"}}'
+    response = await client.http.post(client.url, content=body, headers=JSON)
+    assert response.json() == {"data": {"segments": {"totalCount": 0}}}
 
 
 async def test_a_body_that_grows_too_large_without_saying_so_is_refused(client: Client) -> None:

@@ -282,6 +282,13 @@ async def test_what_may_not_be_sent_is_refused_before_it_is_kept(settings: Setti
             await client.http.post(url, content=b"a", headers={"authorization": "Bearer wrong"})
         ).status_code == 401
         assert (await client.http.get(url)).status_code == 405
+        query = "mutation ($file: Upload!) { createImport(input: {file: $file}) { errors { code } } }"
+        form = {
+            "operations": json.dumps({"query": query, "variables": {"file": None}}),
+            "map": json.dumps({"0": ["variables.file"]}),
+        }
+        answer = (await client.http.post(here.url, data=form, files={"0": ("a.csv", b"%PDF-1.7")})).json()
+        assert answer == {"data": {"createImport": {"errors": [{"code": "UNREADABLE_FILE"}]}}}
         assert await here.shoal.store.uploads("default").count({}) == 0
 
 
@@ -332,7 +339,7 @@ def as_western(content: bytes) -> bytes:
 SIZES = {
     'role is "Senator"': 100,
     "contact_form is empty": 448,
-    "birthday on or after 1965-01-01": 287,
+    "birthdate on or after 1965-01-01": 287,
     'twitter is empty and role is "Representative"': 21,
     'chambers has all of ("House", "Senate")': 44,
 }

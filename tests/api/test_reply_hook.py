@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from api import reply_hook
 from domain.campaigns.signing import signed
 from tests.api.client import PATIENCE_SECONDS, Client
 from tests.api.test_campaigns import campaign, step
@@ -132,3 +134,44 @@ async def test_what_is_signed_and_makes_no_sense_is_refused(client: Client, aske
 
 async def test_a_message_that_is_too_long_is_not_read_to_its_end(client: Client, asked: str) -> None:
     assert (await post(client, {"delivery": asked, "text": "x" * 200_000})).status_code == 413
+
+
+async def test_so_many_messages_are_looked_at_at_one_time_and_no_more(
+    client: Client, asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = {"delivery": asked, "text": "3 May 1990"}
+    for bound, unsigned in (("MAX_REQUESTS", 503), ("MOST_AT_ONCE", 401)):
+        monkeypatch.setattr(reply_hook, bound, 0)
+        answer = await post(client, content)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2"), bound
+        # Nobody is told how much goes on in an account that is not theirs.
+        assert (await post(client, content, secret="whsec_" + "QUJD" * 8)).status_code == unsigned
+        monkeypatch.undo()
+    assert (await post(client, content)).json() == {"state": "CAPTURED"}
+
+
+async def test_what_was_refused_makes_room_for_the_next(
+    client: Client, asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for bound in ("MAX_REQUESTS", "MOST_AT_ONCE"):
+        monkeypatch.setattr(reply_hook, bound, 1)
+    for content, status in (
+        ({}, 400),
+        ({"key": "A", "text": "x" * 200_000}, 413),
+        ({"key": "A", "text": ""}, 400),
+    ):
+        assert (await post(client, content)).status_code == status
+    assert (await post(client, {"delivery": asked, "text": "3 May 1990"})).status_code == 200
+
+
+async def test_a_message_that_does_not_arrive_is_not_waited_for(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reply_hook, "BODY_SECONDS", 0.1)
+
+    url = httpx.URL(client.url)
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    writer.write(b"POST /replies/default HTTP/1.1\r\nhost: here\r\ncontent-length: 100\r\n\r\n{")
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        assert b" 408 " in await reader.readline()
+    writer.close()

@@ -28,6 +28,10 @@ MESSAGES: list[tuple[str, Any]] = [
     ("a list", "[]"),
     ("nested 100,000 levels deep", "[" * 100_000),
     ("an integer of 5,000 digits", "9" * 5_000),
+    (
+        "half a character",
+        r'{"type": "subscribe", "id": "1", "payload": {"query": "{ a }", "variables": {"a": "\ud83d"}}}',
+    ),
     ("no type", {}),
     ("a type that is a list", {"type": []}),
     ("an unknown type", {"type": "start"}),

@@ -119,6 +119,18 @@ async def test_a_value_is_taken_back_only_where_it_is_still_the_one_that_was_wri
         await account.replies.undo(ObjectId())
 
 
+async def test_two_who_undo_a_reply_at_one_time_have_both_undone_it(
+    world: World, campaign: Campaign, account: Account
+) -> None:
+    contacts = [await world.contact() for _ in range(5)]
+    await sent(world, campaign, *contacts)
+    for contact in contacts:
+        taken = await reply(world, "3 May 1990", contact)
+        undone = await asyncio.gather(*(account.replies.undo(taken.id) for _ in range(3)))
+        assert [each.state for each in undone] == [ReplyState.UNDONE] * 3
+        assert await value(world, contact) is None
+
+
 async def test_a_contact_may_correct_itself_and_what_others_entered_is_not_overwritten(
     world: World, campaign: Campaign, account: Account
 ) -> None:

@@ -29,6 +29,8 @@ ENCODINGS = [
     ("utf-8-sig", "utf-8-sig", WEST),
     ("ascii", "utf-8-sig", "Key,Name\n1,Ann\n"),
     ("utf-16", "utf-16", WEST),
+    ("utf-16-le", "utf-16-le", WEST),
+    ("utf-16-be", "utf-16-be", RUSSIAN),
     ("utf-32", "utf-32", WEST),
     ("latin-1", "cp1252", WEST),
     ("cp1252", "cp1252", WEST + "4,“Bob” – €,Köln\n"),
@@ -73,7 +75,9 @@ def test_an_encoding_that_is_said_is_taken(tmp_path: Path) -> None:
     assert detect(path, encoding="UTF8").encoding == "utf-8-sig"
 
 
-@pytest.mark.parametrize("name", ["klingon", "base64", "", "utf-8\0", "x" * 1000, "é"])
+@pytest.mark.parametrize(
+    "name", ["klingon", "base64", "idna", "Punycode", "unicode_escape", "", "utf-8\0", "x" * 1000, "é"]
+)
 def test_an_encoding_that_is_none_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UnreadableFile, match="no encoding that is known"):
         detect(file_of(tmp_path, b"Key\n1\n"), encoding=name)
@@ -131,6 +135,16 @@ def test_the_delimiter_is_what_gives_rows_the_width_of_the_header(delimiter: str
 def test_a_row_that_is_cut_off_does_not_count() -> None:
     assert detect_delimiter("a;b;c,d\n1;2;3,4\n5;", whole=False) == ";"
     assert detect_delimiter('a;b;c,d\n1;2;3,4\n5;6;"begun, but', whole=False) == ";"
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "content"),
+    [(";", b"sep=;\nA,b\n1,2\n"), ("|", b"SEP=|\r\na,b\n1,2\n"), (",", b"sep=;,more\na,b\n1,2\n")],
+)
+def test_a_delimiter_that_the_first_line_says_is_taken(
+    tmp_path: Path, delimiter: str, content: bytes
+) -> None:
+    assert detect(file_of(tmp_path, content)).delimiter == delimiter
 
 
 def test_a_delimiter_that_is_said_is_taken(tmp_path: Path) -> None:

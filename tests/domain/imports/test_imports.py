@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from bson import ObjectId
 
 from domain.accounts import Account
-from domain.errors import InvalidMapping, NotFound, UnreadableFile, VersionConflict
+from domain.errors import InvalidMapping, LimitExceeded, NotFound, UnreadableFile, VersionConflict
 from domain.imports.dates import DateOrder
 from domain.imports.imports import KIND, Wanted
 from domain.imports.mapping import FieldChoice
@@ -52,6 +53,15 @@ async def imported(account: Account, content: str | bytes, **wanted: Any) -> Doc
     job = await ended(account, identifier)
     assert job["state"] == "done", job["error"]
     return job
+
+
+async def gone(account: Account, job: Document) -> None:
+    """Until the file of an import is there no more, which is soon after the import has ended."""
+    with suppress(NotFound):
+        async with asyncio.timeout(DEADLINE):
+            while True:
+                await account.uploads.require(job["upload"])
+                await asyncio.sleep(0.01)
 
 
 def counts(job: Document) -> dict[str, int]:
@@ -98,6 +108,24 @@ async def test_what_is_said_of_a_column_comes_before_what_was_suggested(account:
         "work_email": "ann@x.org",
         "kinds": ["a", "b"],
     }
+
+
+async def test_an_exported_list_comes_back_without_a_field_for_its_key(account: Account) -> None:
+    await imported(account, PEOPLE, left_out=("No",))
+    content = "Key,Name,Email\n1,Anna,ann@x.org\n4,Dora,\n"
+    assert counts(await imported(account, content)) == {"updated": 1, "created": 1}
+    assert (await values(account))["4"] == {"name": "Dora"}
+    assert not {"key", "key_2"} & {*(await account.definitions.current()).fields}
+
+
+async def test_a_column_can_be_said_to_be_the_contacts_own_key(account: Account) -> None:
+    choices = (FieldChoice(header="Name", key="key"), FieldChoice(header="No", key="no"))
+    assert counts(await imported(account, PEOPLE, choices=choices)) == {"created": 3}
+    assert (await values(account))["Bob"] == {"no": 2, "score": 4}
+    identifier = await looked_at(account, PEOPLE)
+    for wanted in (Wanted(choices=choices, key_column="No"), Wanted(choices=choices, match=Match.EMAIL)):
+        with pytest.raises(InvalidMapping, match="Only the column that rows are matched by is the key"):
+            await account.imports.start(identifier, wanted)
 
 
 MODES: list[tuple[dict[str, Any], dict[str, int], dict[str, Any]]] = [
@@ -215,9 +243,8 @@ async def test_an_import_is_taken_back_for_whom_nothing_else_has_changed(account
 
 async def test_a_file_goes_when_it_has_been_imported(account: Account) -> None:
     job = await imported(account, PEOPLE)
-    with pytest.raises(NotFound):
-        await account.uploads.require(job["upload"])
-    with pytest.raises(NotFound):
+    await gone(account, job)
+    with pytest.raises(VersionConflict, match="started already"):
         await account.imports.start(job["_id"], Wanted())
 
 
@@ -251,6 +278,29 @@ async def test_a_cancelled_import_keeps_what_is_written_and_can_be_taken_back(
     assert job["state"] == "cancelled"
     assert 0 < written < 3_000
     assert job["counts"]["created"] == written
+    await gone(account, job)
     await account.imports.undo(identifier)
     assert (await ended(account, identifier))["undone"] == {"reverted": written, "kept": 0}
     assert await account.contacts.count({}) == 0
+    with pytest.raises(VersionConflict, match="started already"):
+        await account.imports.start(identifier, Wanted())
+
+
+async def test_one_that_waits_for_others_is_cancelled_without_waiting(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(account.imports, "_running", asyncio.Semaphore(0))
+    monkeypatch.setattr("domain.imports.imports.TURN_SECONDS", 0.01)
+    monkeypatch.setattr("domain.jobs.RENEW_SECONDS", 0.01)
+    identifier = await looked_at(account, PEOPLE)
+    await account.imports.start(identifier, Wanted())
+    await account.imports.cancel(identifier)
+    assert (await ended(account, identifier))["state"] == "cancelled"
+
+
+async def test_what_takes_too_long_to_be_looked_at_is_refused(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("domain.imports.imports.LOOK_SECONDS", 0.0)
+    with pytest.raises(LimitExceeded, match="within 0 seconds"):
+        await looked_at(account, PEOPLE)

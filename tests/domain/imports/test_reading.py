@@ -41,6 +41,8 @@ ROWS: list[tuple[str, str, list[Record | Ragged]]] = [
     ("a mark within a cell", 'a,b\n5" pipe,2\n', [Record(2, ['5" pipe', "2"])]),
     ("blank rows", "a,b\n\n1,2\n,\n  , \n3,4\n\n", [Record(3, ["1", "2"]), Record(6, ["3", "4"])]),
     ("blank rows before the header", "\n,\na,b\n1,2\n", [Record(4, ["1", "2"])]),
+    ("a line that says the delimiter", "sep=,\na,b\n1,2\n", [Record(3, ["1", "2"])]),
+    ("one that says another", "sep=;\r\na,b\n1,2\n", [Record(3, ["1", "2"])]),
     ("too few cells", "a,b\n1\n2,3\n", [Ragged(2, 1), Record(3, ["2", "3"])]),
     ("too many cells", "a,b\n1,2,3\n4,5\n", [Ragged(2, 3), Record(3, ["4", "5"])]),
     ("empty cells at the end", "a,b\n1,2,, ,\n", [Record(2, ["1", "2"])]),
@@ -81,6 +83,7 @@ BROKEN = [
         'a,b\n1,"' + ("x\n" * 400_000 + '","') * 8 + '"\n',
         "Row 2 is not readable",
     ),
+    ("a line that says the delimiter only", "sep=;\n", "empty"),
     ("another encoding", b"a,b\n1,2\n3,Jos\xe9\n", "cannot be read as utf-8-sig"),
 ]
 

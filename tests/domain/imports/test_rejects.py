@@ -15,12 +15,14 @@ def test_it_names_row_column_value_and_reason(tmp_path: Path) -> None:
     with rejects_file(path) as rejects:
         rejects.write(Rejection(row=3, column="Email", value='a, "b"\nc', reason="“a” is no address."))
         rejects.write(Rejection(row=4, column="Note", value="x" * 20_000, reason="Too long."))
+        rejects.write(Rejection(row=4, column="@Name", value="=1+1", reason="No."))
         rejects.write(Rejection(row=5, column="", value="", reason="This row has 2 cells."))
     with path.open(encoding="utf-8", newline="") as file:
         assert list(csv.reader(file)) == [
             ["Row", "Column", "Value", "Reason"],
             ["3", "Email", 'a, "b"\nc', "“a” is no address."],
             ["4", "Note", "x" * 1_000 + "…", "Too long."],
+            ["4", "'@Name", "'=1+1", "No."],
             ["5", "", "", "This row has 2 cells."],
         ]
 

@@ -30,14 +30,20 @@ def suggested(directory: Path, *rows: tuple[str, ...], known: FieldRegistry = KN
 COLUMNS: list[tuple[str, list[tuple[str, str]], list[str]]] = [
     ("by key", [("First Name", "Ann"), ("LAST NAME", "Archer")], ["first_name", "last_name"]),
     ("by label", [("loyalty  level", "Gold")], ["level"]),
-    ("by a common name", [("E-Mail", "x"), ("Surname", "y")], ["email", "last_name"]),
-    ("by another", [("Mobile", "z"), ("DOB", "?")], ["phone", "birthdate"]),
+    ("by a common name", [("E-Mail", "ann@x.org"), ("Surname", "y")], ["email", "last_name"]),
+    ("by another", [("Mobile", "202-224-3441"), ("DOB", "5/3/90")], ["phone", "birthdate"]),
+    ("a day of birth", [("Birthday", "1990-05-03"), ("Name", "Ann")], ["birthdate", "name"]),
+    ("as programs write it", [("Birthday", "19900503"), ("Founded", "19900503")], ["birthdate", "founded"]),
+    ("another", [("Date of birth", "3 May 1990"), ("Birthday", "3 May")], ["birthdate", "birthday"]),
+    ("a common name without content", [("D.O.B.", ""), ("FNAME", "Ann")], ["birthdate", "first_name"]),
+    ("a common name of something else", [("Cell", "B 12"), ("Birthday", "3 May")], ["cell", "birthday"]),
+    ("its own name whatever is in it", [("Phone", "B 12"), ("Birthdate", "3 May")], ["phone", "birthdate"]),
     ("by content", [("Contact", "ann@x.org"), ("Reach", "202-224-3441")], ["email", "phone"]),
     ("one of a kind", [("Mail", "ann@x.org"), ("Email Address", "b@x.org")], ["email", "email_address"]),
     ("content of two columns", [("Work", "ann@x.org"), ("Home", "b@x.org")], ["work", "home"]),
     ("no telephone", [("Fax", "202-224-3441")], ["fax"]),
     ("its own key first", [("Mail", "ann@x.org"), ("Email", "")], ["mail", "email"]),
-    ("a new field", [("Birthday", "1990-05-03"), ("", "x")], ["birthday", "column_2"]),
+    ("a new field", [("Founded", "1990-05-03"), ("", "x")], ["founded", "column_2"]),
 ]  # fmt: skip
 
 
@@ -48,6 +54,28 @@ def test_a_column_goes_to_the_field_that_it_is_meant_for(
     found = suggested(tmp_path, tuple(header for header, _ in cells), tuple(cell for _, cell in cells))
     assert [column.key for column in found.columns] == keys
     assert [column.known for column in found.columns] == [key in KNOWN for key in keys]
+
+
+def test_half_of_its_cells_are_enough_for_a_column_of_a_common_name(tmp_path: Path) -> None:
+    found = suggested(
+        tmp_path, ("E-Mail", "Mobile"), ("ann@x.org", "B 12"), ("none", "C 13"), ("", "202-224-3441")
+    )
+    assert [column.key for column in found.columns] == ["email", "mobile"]
+
+
+def test_the_key_of_an_export_is_the_contacts_own_and_no_field(tmp_path: Path) -> None:
+    rows = [("Member No", "Key", "Email"), ("1", "a", "ann@x.org"), ("2", "b", "")]
+    found = suggested(tmp_path, *rows)
+    assert (found.match, found.key_column) == (Match.KEY, "Key")
+    assert [(column.key, column.known) for column in found.columns] == [
+        ("member_no", False),
+        ("key", True),
+        ("email", True),
+    ]
+    # Contacts without keys are told apart by what they have.
+    found = suggested(tmp_path, ("Key", "Email"), ("", "ann@x.org"), ("", "bob@x.org"))
+    assert (found.match, found.key_column) == (Match.EMAIL, "Email")
+    assert found.columns[0].key == "key_2"
 
 
 MATCHES: list[tuple[str, list[tuple[str, ...]], tuple[Match, str | None]]] = [

@@ -98,6 +98,10 @@ async def test_the_sheet_is_the_first_that_can_be_seen_or_the_one_that_is_said(t
     assert [row.cells for row in (await table(path, tmp_path, sheet="More"))[1]] == [["2"]]
     with pytest.raises(InvalidMapping, match=r"no sheet “Lists”. The sheets are “Notes”, “List”, “More”"):
         await table(path, tmp_path, sheet="Lists")
+    plain = tmp_path / "plain.csv"
+    plain.write_text("No,Name\n1,Ann\n")
+    with pytest.raises(InvalidMapping, match="this is no workbook"):
+        await table(plain, tmp_path, sheet="List")
 
 
 def bomb(directory: Path, *, declared: int | None = None) -> Path:
