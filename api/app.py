@@ -41,7 +41,7 @@ from domain.membership.engine import Engine
 from domain.membership.hub import Hub
 from domain.membership.retention import Retention
 from domain.store import embedded
-from domain.store.client import DatabaseError, connect, open_database
+from domain.store.client import DatabaseError, connected, open_database
 from domain.store.store import Store, open_store
 
 log = structlog.get_logger(__name__)
@@ -146,8 +146,7 @@ async def _connected(bus: Bus, url: str) -> None:
 
 async def _opened(stack: AsyncExitStack, uri: str, name: str) -> Store:
     try:
-        client = connect(uri)
-        stack.push_async_callback(_briefly, client.close)
+        client = await stack.enter_async_context(connected(uri))
         return await open_store(open_database(client, name))
     except DatabaseError as error:
         reason = str(error).partition(" (configured timeouts")[0]

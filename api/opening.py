@@ -6,12 +6,12 @@ Owns the finding of it: the one named, or the embedded one, attached to where a 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from api.settings import Settings
 from domain.errors import StartupError
 from domain.store import embedded
-from domain.store.client import Database, DatabaseError, connect, open_database
+from domain.store.client import Database, DatabaseError, connected, open_database
 
 
 @asynccontextmanager
@@ -30,9 +30,9 @@ async def opened(settings: Settings) -> AsyncIterator[Database]:
 
 @asynccontextmanager
 async def _connected(uri: str, settings: Settings) -> AsyncIterator[Database]:
-    try:
-        client = connect(uri)
-    except (DatabaseError, ValueError) as error:  # the driver says some faults of an address as a ValueError
-        raise StartupError(f"The database cannot be used: {error}") from error
-    async with client:
+    async with AsyncExitStack() as stack:
+        try:
+            client = await stack.enter_async_context(connected(uri))
+        except DatabaseError as error:
+            raise StartupError(f"The database cannot be used: {error}") from error
         yield open_database(client, settings.database)

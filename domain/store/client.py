@@ -6,6 +6,9 @@ true`): a membership event must never announce what a crash can take back. Datet
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC
 from typing import Any
 
@@ -26,10 +29,13 @@ __all__ = [
     "DatabaseUnreachable",
     "Document",
     "connect",
+    "connected",
     "open_database",
 ]
 
 heed_cancellation()
+
+CLOSE_SECONDS = 2.0
 
 Document = dict[str, Any]
 Database = AsyncDatabase[Document]
@@ -58,6 +64,18 @@ def connect(uri: str, *, timeout_seconds: float = 10.0) -> AsyncMongoClient[Docu
         )
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
+
+
+@asynccontextmanager
+async def connected(uri: str) -> AsyncIterator[AsyncMongoClient[Document]]:
+    """As `connect`, until the block is left. A database that does not answer its goodbye is left without one."""
+    client = connect(uri)
+    try:
+        yield client
+    finally:
+        with suppress(DatabaseError, TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await client.close()
 
 
 def open_database(client: AsyncMongoClient[Document], name: str) -> Database:

@@ -15,11 +15,12 @@ from typing import Any
 
 import httpx
 from bson import ObjectId
-from pymongo import AsyncMongoClient, UpdateOne
+from pymongo import UpdateOne
+from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
 from tests.api.client import Client
-from tests.oracle.cluster import DATABASE, Cluster
+from tests.oracle.cluster import Cluster
 
 ZONES = ("Europe/Berlin", "America/New_York", "Asia/Tokyo", "Pacific/Honolulu")
 
@@ -31,6 +32,10 @@ REFUSED = {
 AGAIN = {"UNAVAILABLE", "INTERNAL"}
 PATIENCE_SECONDS = 120.0
 ANSWER_SECONDS = 2.0
+
+TRANSACTED = ("T1", "T2", "T3", "T4")
+"""The keys of contacts that nobody else writes, and one transaction at a time: on SecantusDB a write that meets an open transaction
+waits for it under a lock that the transaction needs to go on, both of them for ever."""
 
 KEPT = 4
 """The first segments are never deleted: the rules of others refer to them."""
@@ -44,7 +49,9 @@ def _role(role: str) -> dict[str, str]:
 class Actor:
     """Draws and carries out one act after the other."""
 
-    def __init__(self, seed: int, here: Cluster, clients: Sequence[Client]) -> None:
+    def __init__(
+        self, seed: int, here: Cluster, clients: Sequence[Client], database: AsyncDatabase[dict[str, Any]]
+    ) -> None:
         self.chance = random.Random(seed)
         self.acts = 0
         self.segments: list[str] = []
@@ -56,18 +63,16 @@ class Actor:
             # One that is paused takes the question and gives no answer: another is asked instead.
             client.http.timeout = httpx.Timeout(ANSWER_SECONDS)
         self._here = here
-        self._mongo: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
-            here.uri, tz_aware=True, timeoutMS=20_000
-        )
-        self._contacts = self._mongo[DATABASE]["contacts"]
-
-    async def close(self) -> None:
-        await self._mongo.close()
+        self._database = database
+        self._contacts = database["contacts"]
+        self._alone = asyncio.Lock()
 
     async def begin(self) -> None:
         """The fields, and a first group and segments that all else can rest on."""
         for key, type_ in (("role", "TEXT"), ("score", "NUMBER"), ("tags", "TAGS"), ("seen", "DATETIME")):
             await self.ask("createField", {"key": key, "label": key.title(), "type": type_})
+        apart = [{"key": key, "attributes": []} for key in TRANSACTED]
+        await self.ask("upsertContacts", {"contacts": apart})
         await self._make_group()
         for _ in range(5):
             await self._make_segment()
@@ -143,16 +148,19 @@ class Actor:
 
     async def _write_in_a_transaction(self) -> None:
         """There and back, and there again: several events of one contact in one moment."""
-        contacts = [self._key() for _ in range(4)]
         roles = ["customer", "staff", self.chance.choice(["customer", "staff", "nobody"])]
 
         async def write() -> None:
-            async with self._mongo.start_session() as session, await session.start_transaction():
+            async with (
+                self._alone,
+                self._database.client.start_session() as session,
+                await session.start_transaction(),
+            ):
                 await self._contacts.bulk_write(
                     [
                         UpdateOne({"account": "default", "key": key}, {"$set": _role(role)})
                         for role in roles
-                        for key in contacts
+                        for key in TRANSACTED
                     ],
                     session=session,
                 )

@@ -30,9 +30,24 @@ DATABASE = "oracle"
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
 COMMAND_SECONDS = 120.0
+GOODBYE_SECONDS = 2.0
 NO_DATABASE = "the database cannot be used"
 
 HERE = Path(__file__).parent
+
+
+@asynccontextmanager
+async def reached(uri: str, seconds: float = 2.0) -> AsyncIterator[AsyncMongoClient[dict[str, Any]]]:
+    """A client of the database, each of whose operations takes so long at most; it is left behind where it cannot say goodbye."""
+    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
+        uri, tz_aware=True, timeoutMS=int(seconds * 1000)
+    )
+    try:
+        yield client
+    finally:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                await client.close()
 
 
 def free_port() -> int:
@@ -128,7 +143,7 @@ class Cluster:
     async def leader(self) -> int | None:
         """Which server runs the engine, as far as the lease tells; its holder's name has the number of its process."""
         with suppress(PyMongoError):
-            async with AsyncMongoClient[dict[str, Any]](self.uri, timeoutMS=2_000) as client:
+            async with reached(self.uri) as client:
                 lease = await client[DATABASE][LEASES].find_one({"_id": "engine"})
             if lease is not None and lease["holder"] is not None:
                 process = int(lease["holder"].split()[-2])
@@ -138,7 +153,7 @@ class Cluster:
 
     async def start_database(self) -> None:
         await self.database.start()
-        async with asyncio.timeout(START_SECONDS), AsyncMongoClient[dict[str, object]](self.uri) as client:
+        async with asyncio.timeout(START_SECONDS), reached(self.uri) as client:
             while True:
                 with suppress(PyMongoError):
                     await client.admin.command("ping")

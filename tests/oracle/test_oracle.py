@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 import pytest
 from bson import ObjectId
-from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
 from api.ids import read_id
@@ -29,14 +29,14 @@ from domain.store.store import Store, open_store
 from tests.api.client import Client
 from tests.api.test_redis import PROGRAM
 from tests.oracle.acting import Actor
-from tests.oracle.cluster import DATABASE, KEY, Cluster, cluster, events_of
+from tests.oracle.cluster import DATABASE, KEY, Cluster, cluster, events_of, reached
 from tests.oracle.defects import DEFECTS
 from tests.oracle.faults import Faults
 from tests.oracle.judging import KINDS, Disagreement, judge_log, judge_watcher
 
 QUIET_SECONDS = 120.0
 SETTLE_SECONDS = 20.0
-ANSWER_MILLISECONDS = 60_000
+ANSWER_SECONDS = 60.0
 """Of a database that nobody strikes."""
 CALLERS = 3
 LEAST_ACTS = 60
@@ -53,10 +53,12 @@ def identifier_of(name: str) -> ObjectId:
 class Oracle:
     """One run: acts and faults from a seed, and judgement at quiet points."""
 
-    def __init__(self, seed: int, here: Cluster, clients: list[Client]) -> None:
+    def __init__(
+        self, seed: int, here: Cluster, clients: list[Client], database: AsyncDatabase[dict[str, Any]]
+    ) -> None:
         self.chance = random.Random(seed)
         self.here = here
-        self.actor = Actor(seed, here, clients)
+        self.actor = Actor(seed, here, clients, database)
         self.faults = Faults(seed, here)
         self.watched: list[tuple[ObjectId, Path]] = []
         self.checked = 0
@@ -115,17 +117,15 @@ class Oracle:
     async def _look_at_checkpoints(self) -> NoReturn:
         """The checkpoint never goes back, whoever saves it."""
         furthest = (0, "")
-        async with AsyncMongoClient[dict[str, Any]](self.here.uri, timeoutMS=2_000) as client:
+        async with reached(self.here.uri) as client:
             while True:
                 with suppress(PyMongoError):
                     stored = await client[DATABASE][CHECKPOINTS].find_one({})
                     if stored is not None:
-                        reached = (stored["term"], stored["position"])
-                        if reached < furthest:
-                            raise Disagreement(
-                                ObjectId(), f"the checkpoint went from {furthest} to {reached}"
-                            )
-                        furthest = reached
+                        now = (stored["term"], stored["position"])
+                        if now < furthest:
+                            raise Disagreement(ObjectId(), f"the checkpoint went from {furthest} to {now}")
+                        furthest = now
                 await asyncio.sleep(0.03)
 
     async def _ask_the_doctor(self) -> None:
@@ -137,9 +137,7 @@ class Oracle:
 
     async def judge(self) -> None:
         """Nobody acts: everything must come to agree. A disagreement that does not pass is one."""
-        async with AsyncMongoClient[dict[str, Any]](
-            self.here.uri, tz_aware=True, timeoutMS=ANSWER_MILLISECONDS
-        ) as client:
+        async with reached(self.here.uri, ANSWER_SECONDS) as client:
             store = await open_store(open_database(client, DATABASE))
             deadline = time.monotonic() + QUIET_SECONDS
             while True:
@@ -213,8 +211,8 @@ async def run(
     async with AsyncExitStack() as stack:
         here = await stack.enter_async_context(cluster(directory, servers, bus, defect))
         clients = [await stack.enter_async_context(Client(url, KEY)) for url in here.urls]
-        oracle = Oracle(seed, here, clients)
-        stack.push_async_callback(oracle.actor.close)
+        mongo = await stack.enter_async_context(reached(here.uri, seconds=20))
+        oracle = Oracle(seed, here, clients, mongo[DATABASE])
         await oracle.actor.begin()
         await oracle.watch_all()
         for _ in range(rounds):
