@@ -17,7 +17,7 @@ run: .venv/runtime.stamp ## the server; settings come from SHOAL_* variables (do
 	$(BIN)/python -m api serve
 
 test: .venv/dev.stamp
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 soak: .venv/dev.stamp ## the long tests, for SOAK_MINUTES
 	$(BIN)/python -m pytest -m soak

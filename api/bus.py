@@ -43,11 +43,7 @@ QUIET_SECONDS = 3.0
 PROBE = ""
 """What is sent over a quiet bus; nobody takes it for a message."""
 
-_FAILURES: tuple[type[Exception], ...] = (OSError, DatabaseError, HistoryLost)
-with suppress(ImportError):
-    from redis.exceptions import RedisError
-
-    _FAILURES = (*_FAILURES, RedisError)
+_FAILURES = (OSError, DatabaseError, HistoryLost)
 
 
 class _BusEnded(OSError):

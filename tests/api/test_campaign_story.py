@@ -63,8 +63,6 @@ UNCLEAR: tuple[tuple[str, list[str]], ...] = (
     ("May 1990", []),
 )
 FORMS = len(CLEAR) + len(UNCLEAR)
-PEOPLE = 240
-REPLIES = 200
 
 
 def born(number: int) -> date:
@@ -84,10 +82,12 @@ query ($id: ID!) {
 """
 
 
-async def test_200_replies_in_20_forms_empty_the_segment_down_to_exactly_who_is_missing(  # noqa: PLR0915 # a story
-    client: Client,
+@pytest.mark.parametrize("answered", [3 * FORMS, pytest.param(10 * FORMS, marks=pytest.mark.soak)])
+async def test_replies_in_20_forms_empty_the_segment_down_to_exactly_who_is_missing(  # noqa: PLR0915 # a story
+    client: Client, answered: int
 ) -> None:
-    people = {f"P{number}": {"first_name": f"N{number}"} for number in range(PEOPLE)}
+    asked = answered + 40
+    people = {f"P{number}": {"first_name": f"N{number}"} for number in range(asked)}
     keys = list(await client.upsert(people))
     contacts = await client.upsert({"old": {"birthdate": "1940-01-01"}})
     segment = await client.segment("No birthdate", "birthdate is empty")
@@ -103,14 +103,14 @@ async def test_200_replies_in_20_forms_empty_the_segment_down_to_exactly_who_is_
     async with receiving() as receiver, client.watching(segment) as watcher, client.socket() as progress:
         started = await watcher.event()
         sizes = [started["size"]]
-        assert sizes == [PEOPLE]
+        assert sizes == [asked]
         await progress.subscribe(
             WATCH_PROGRESS,
             id=asks,
         )
         await set_webhook(client, receiver.url)
         assert (await step(client, "launchCampaign", asks))["errors"] == []
-        await until(lambda: len(receiver.taken) == PEOPLE, seconds=60)
+        await until(lambda: len(receiver.taken) == asked, seconds=60)
         by_key = {each["contactKey"]: each["delivery"] for each in receiver.data()}
         assert set(by_key) == set(keys)
         assert set(receiver.taken.values()) == {1}
@@ -127,28 +127,26 @@ async def test_200_replies_in_20_forms_empty_the_segment_down_to_exactly_who_is_
             wanted = "CAPTURED" if form < len(CLEAR) else "NEEDS_REVIEW"
             assert (response.status_code, response.json()) == (200, {"state": wanted}), text
 
-        for start in range(0, REPLIES, 8):
-            await asyncio.gather(*[answer(number) for number in range(start, min(start + 8, REPLIES))])
-        captured = REPLIES // FORMS * len(CLEAR)
-        unclear = REPLIES - captured
+        for start in range(0, answered, 8):
+            await asyncio.gather(*[answer(number) for number in range(start, min(start + 8, answered))])
+        captured = answered // FORMS * len(CLEAR)
+        unclear = answered - captured
         events = await watcher.events(captured)
         assert {(event["kind"], event["reason"]) for event in events} == {("ContactLeft", "REPLIED")}
         sizes += [event["size"] for event in events]
-        assert sizes == list(range(PEOPLE, PEOPLE - captured - 1, -1))
-        missing = PEOPLE - captured
+        assert sizes == list(range(asked, asked - captured - 1, -1))
+        missing = asked - captured
         assert await client.size(segment) == missing
-        with anyio.fail_after(PATIENCE_SECONDS):
-            while True:
-                told = await progress.event()
-                if told["captured"] == captured:
-                    break
-        assert told == {
-            "reached": PEOPLE,
-            "replied": REPLIES,
+        wanted = {
+            "reached": asked,
+            "replied": answered,
             "captured": captured,
             "inReview": unclear,
             "missing": missing,
         }
+        with anyio.fail_after(PATIENCE_SECONDS):
+            while await progress.event() != wanted:
+                pass
         # What waited for people, decided: of what may mean two days the first, of the rest nothing.
         waiting = (await client.data(WAITING, id=asks))["replies"]["nodes"]
         assert len(waiting) == unclear

@@ -184,7 +184,7 @@ async def test_members_frozen_under_full_load_are_exactly_those_of_that_place_in
         await asyncio.gather(*(left_by_deletion(world, each) for each in (high, low, outer)))
         await lose(world)
         await world.account.feed.settled([high, low, outer])
-        await world.events(elsewhere, 60, after=world.hub.position)
+        await world.events(elsewhere, 30, after=world.hub.position)
         stop.set()
         await asyncio.gather(*writers)
         for each in (high, low, outer):

@@ -185,7 +185,9 @@ async def check_from_the_last_reset(world: World, audience: ObjectId) -> None:
     assert all((contact in found) is joined for contact, joined in inside.items())
 
 
-@pytest.mark.parametrize("seconds", [0, 0.02, 0.05, 0.1, 0.2])
+@pytest.mark.parametrize(
+    "seconds", [0, 0.05, 0.2, *(pytest.param(each, marks=pytest.mark.soak) for each in (0.02, 0.1))]
+)
 async def test_an_engine_killed_while_it_reconciles_is_carried_on_by_the_next(
     world: World, seconds: float
 ) -> None:

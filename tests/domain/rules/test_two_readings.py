@@ -34,7 +34,7 @@ Document = dict[str, Any]
 SEED = 20260503
 CONTACTS = 150
 TREES = 60
-TREES_AT_AN_INSTANT = 20
+TREES_AT_AN_INSTANT = 8
 
 
 def _rules(generator: Generator) -> list[Rule]:
@@ -159,7 +159,7 @@ async def test_both_readings_of_rules_that_refer_to_others_agree_at_several_inst
     assert sum(bool(referred(rule)) for rule in said) > TREES / 2
     rules = [generator.followed(rule) for rule in said]
     assert sum(is_moving(rule) for rule, each in zip(rules, said, strict=True) if referred(each)) >= 10
-    nows = NOWS[int(indexed) :: 6]
+    nows = NOWS[int(indexed) :: 9]
     generator.aim(rules, *nows)
     stored = await _stored(database["contacts"], generator)
     ours = [document for document in stored if document["account"] == "ours"]

@@ -91,6 +91,10 @@ def pid_of(database: EmbeddedDatabase) -> int:
     return database._process.pid
 
 
+def mode_of(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
 @asynccontextmanager
 async def client_of(uri: str) -> AsyncIterator[AsyncMongoClient[dict[str, Any]]]:
     async with AsyncMongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=5_000) as client:
@@ -131,6 +135,18 @@ async def write_and_kill(uri: str, kill: Callable[[], None], *, run: str, after:
     return acknowledged
 
 
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("of all") / "data"
+
+
+@pytest.fixture(scope="module")
+async def server(directory: Path) -> AsyncIterator[EmbeddedDatabase]:
+    """One for all the tests that neither end it nor harm it."""
+    async with embedded.running(directory) as database:
+        yield database
+
+
 async def test_acknowledged_writes_survive_the_death_of_the_server(tmp_path: Path) -> None:
     async with embedded.running(tmp_path) as database:
         server = pid_of(database)
@@ -160,18 +176,20 @@ async def test_a_start_right_after_the_death_of_the_owner_waits_for_its_server_t
             assert dead(owner.server)
 
 
-async def test_a_second_process_attaches_and_leaves_the_server_running(tmp_path: Path) -> None:
-    async with embedded.running(tmp_path) as database, client_of(database.uri) as client:
+async def test_a_second_process_attaches_and_leaves_the_server_running(
+    directory: Path, server: EmbeddedDatabase
+) -> None:
+    async with client_of(server.uri) as client:
         await client.trial.writes.insert_one({"_id": "by the owner"})
-        async with elsewhere(tmp_path) as second:
+        async with elsewhere(directory) as second:
             assert not second.owned
-            assert second.uri == database.uri
+            assert second.uri == server.uri
             assert await written(second.uri) == {"by the owner"}
         assert second.process.returncode == 0
         await client.trial.writes.insert_one({"_id": "afterwards"})
 
 
-@pytest.mark.parametrize("former", ["none", "killed"])
+@pytest.mark.parametrize("former", [pytest.param("none", marks=pytest.mark.soak), "killed"])
 async def test_simultaneous_starts_yield_one_server(tmp_path: Path, former: str) -> None:
     if former == "killed":
         async with elsewhere(tmp_path) as owner:
@@ -203,9 +221,9 @@ async def test_the_death_of_the_server_is_noticed_by_one_who_attached(tmp_path: 
             assert f"port {database.port}" in await attached.died()
 
 
-async def test_nothing_is_reported_while_the_server_lives(tmp_path: Path) -> None:
-    async with embedded.running(tmp_path) as database, embedded.running(tmp_path) as attached:
-        for one in (database, attached):
+async def test_nothing_is_reported_while_the_server_lives(directory: Path, server: EmbeddedDatabase) -> None:
+    async with embedded.running(directory) as attached:
+        for one in (server, attached):
             with anyio.move_on_after(0.3) as waiting:
                 await one.died()
             assert waiting.cancelled_caught
@@ -228,28 +246,28 @@ async def test_the_server_ends_with_a_body_that_is_cancelled(tmp_path: Path) -> 
 
 
 async def test_an_interrupt_from_the_terminal_does_not_reach_the_server_before_its_owner_ends(
-    tmp_path: Path,
+    server: EmbeddedDatabase,
 ) -> None:
-    async with embedded.running(tmp_path) as database:
-        assert os.getpgid(pid_of(database)) != os.getpgid(0)
+    assert os.getpgid(pid_of(server)) != os.getpgid(0)
 
 
-async def test_only_the_password_opens_it_and_only_its_user_can_read_that(tmp_path: Path) -> None:
-    async with embedded.running(tmp_path / "data") as database:
-        async with client_of(f"mongodb://127.0.0.1:{database.port}/?directConnection=true") as stranger:
-            with pytest.raises(OperationFailure, match="auth"):
-                await stranger.trial.writes.find_one()
-        password = (tmp_path / "data/database/password").read_text()
-        assert password in database.uri
-        assert password not in repr(database)
-        assert password not in (tmp_path / "data/database/server.log").read_text()
-    assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
-    for path in (tmp_path / "data/database").rglob("*"):
+async def test_only_the_password_opens_it_and_only_its_user_can_read_that(
+    directory: Path, server: EmbeddedDatabase
+) -> None:
+    async with client_of(f"mongodb://127.0.0.1:{server.port}/?directConnection=true") as stranger:
+        with pytest.raises(OperationFailure, match="auth"):
+            await stranger.trial.writes.find_one()
+    password = (directory / "database/password").read_text()
+    assert password in server.uri
+    assert password not in repr(server)
+    assert password not in (directory / "database/server.log").read_text()
+    assert mode_of(directory) == 0o700
+    for path in (directory / "database").rglob("*"):
         assert (
             path.stat().st_mode & 0o077 == (0o055 if path.is_dir() else 0o044) & 0o077 & path.stat().st_mode
         )
-    assert (tmp_path / "data/database").stat().st_mode & 0o777 == 0o700
-    assert (tmp_path / "data/database/password").stat().st_mode & 0o777 == 0o600
+    assert mode_of(directory / "database") == 0o700
+    assert mode_of(directory / "database/password") == 0o600
 
 
 async def test_a_lost_password_file_is_made_anew(tmp_path: Path) -> None:
@@ -277,15 +295,16 @@ async def test_a_server_that_never_listens_is_given_up(
             pass
 
 
+@pytest.mark.usefixtures("server")
 async def test_an_owner_whose_database_never_answers_is_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with embedded.running(tmp_path):
-        (tmp_path / "database/running.json").unlink()
-        monkeypatch.setattr("domain.store.embedded.START_SECONDS", 0.2)
-        with pytest.raises(EmbeddedDatabaseError, match="in use by another process"):
-            async with embedded.running(tmp_path):
-                pass
+    told = (directory / "database/running.json").rename(tmp_path / "running.json")
+    monkeypatch.setattr("domain.store.embedded.START_SECONDS", 0.2)
+    with pytest.raises(EmbeddedDatabaseError, match="in use by another process"):
+        async with embedded.running(directory):
+            pass
+    told.rename(directory / "database/running.json")
 
 
 async def test_without_the_extra_the_error_says_what_to_install(
