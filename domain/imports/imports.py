@@ -9,7 +9,6 @@ server that is killed by `tests/api/test_imports_killed.py`.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -22,7 +21,7 @@ from typing import Any
 from bson import ObjectId
 
 from domain.definitions import Definitions, now
-from domain.errors import InvalidMapping, LimitExceeded, NotFound, ShoalError, VersionConflict
+from domain.errors import InvalidMapping, LimitExceeded, NotFound, VersionConflict
 from domain.fields import Field, FieldType
 from domain.groups import require_group
 from domain.imports.dates import DateOrder
@@ -35,21 +34,18 @@ from domain.imports.running import Importer, Progress, Report, Way
 from domain.imports.sources import to_table
 from domain.imports.steps import Counts, Steps
 from domain.imports.suggesting import Column, suggest
+from domain.imports.telling import Telling
 from domain.imports.trying import Trial
 from domain.imports.undoing import undo
 from domain.imports.writing import Carries, Writer
 from domain.jobs import Cancelled, Jobs, Lost, Run
 from domain.membership.feed import Feed
 from domain.registry import Fields
-from domain.store.client import DatabaseError, Document
+from domain.store.client import Document
 from domain.store.store import Store
 from domain.uploads import Uploads
 
 KIND = "import"
-NOTE_EVERY_SECONDS = 1.0
-RATE_SECONDS = 5.0
-SURVEY_SHARE = 10
-"""Of a hundred per cent: the first pass."""
 MOST_AT_ONCE = 2
 """Of an account's imports in one process, and of files looked at: each has its file on disk. The others wait."""
 TURN_SECONDS = 1.0
@@ -274,7 +270,7 @@ class Imports:
         report = Report(counts=Counts() if begun is None else begun.counts)
         if not trial and run.document.get("targets"):
             report.targets = await self._targets(run.document["targets"])
-        telling = _Telling(run, report, trial=trial)
+        telling = Telling(run, report, trial=trial)
         trials: list[Trial] = []
 
         async def surveyed(matched_by: str) -> None:
@@ -290,17 +286,8 @@ class Imports:
 
         importer = self.importer(reject=lambda _: None, progress=telling.progress)
         way = Way(carries=carries, surveyed=surveyed, writes=not trial, begun=begun)
-        noting = asyncio.create_task(telling.work())
-        try:
-            async with self._turn(run), self._file(run.document["upload"]) as path:
-                await importer.run(path, options, report, way)
-        except (Cancelled, ShoalError):
-            await telling.note()
-            raise
-        finally:
-            noting.cancel()
-            await asyncio.gather(noting, return_exceptions=True)
-        await telling.note()
+        async with telling.going_on(), self._turn(run), self._file(run.document["upload"]) as path:
+            await importer.run(path, options, report, way)
         if trial:
             await run.note(percent=100, trial=_foretold(trials[0], report))
         else:
@@ -349,50 +336,6 @@ class Imports:
                 )
             )
         return tuple(targets)
-
-
-class _Telling:
-    """What is told of a run while it goes on."""
-
-    def __init__(self, run: Run, report: Report, *, trial: bool) -> None:
-        self._run = run
-        self._report = report
-        self._trial = trial
-        self._percent = 0
-        self._rows = [(time.monotonic(), report.counts.rows)]
-        self._done = run.document.get("percent") or 0
-
-    def progress(self, progress: Progress) -> None:
-        """Raises `Cancelled`, and `Lost`."""
-        if self._run.lost:
-            raise Lost
-        if self._run.cancelled:
-            raise Cancelled
-        share = progress.position / max(1, progress.size)
-        self._percent = int(
-            SURVEY_SHARE + (100 - SURVEY_SHARE) * share if progress.writing else SURVEY_SHARE * share
-        )
-
-    async def work(self) -> None:
-        """Without end."""
-        while True:
-            await asyncio.sleep(NOTE_EVERY_SECONDS)
-            with suppress(DatabaseError):
-                await self.note()
-
-    async def note(self) -> None:
-        """Raises `domain.jobs.Lost`."""
-        moment, counts = time.monotonic(), self._report.counts
-        self._rows = [each for each in self._rows if each[0] > moment - RATE_SECONDS] or self._rows[-1:]
-        since, rows = self._rows[0]
-        self._rows.append((moment, counts.rows))
-        rate = (counts.rows - rows) / (moment - since) if moment > since else 0.0
-        # A run that goes on reads the file again from its beginning: what was told once is not taken back.
-        self._done = max(self._done, min(99, self._percent))
-        news: dict[str, Any] = {"percent": self._done, "rate": round(rate, 1), "total": self._report.total}
-        if not self._trial:
-            news["counts"] = asdict(counts)
-        await self._run.note(**news)
 
 
 def _started_before() -> VersionConflict:
