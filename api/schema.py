@@ -14,7 +14,8 @@ from strawberry.schema.config import StrawberryConfig
 
 from api.account_settings import Settings, SettingsMutations, to_settings
 from api.audiences import Node
-from api.campaigns import Campaign, CampaignMutations, CampaignQueries, campaign_of
+from api.campaigning import CampaignMutations
+from api.campaigns import Campaign, CampaignQueries, campaign_of
 from api.channels import ChannelMutations, ChannelQueries
 from api.completions import RuleCompletion, completion_of
 from api.connections import (
@@ -35,7 +36,8 @@ from api.field_types import FieldType
 from api.fields import Field, FieldMutations, FieldOperator, operators_for, to_field
 from api.groups import Group, GroupMutations, group_of, to_group
 from api.ids import Kind, find_id, read_id, require_id
-from api.imports import Import, ImportMutations, ImportQueries, import_of
+from api.importing import ImportMutations
+from api.imports import Import, ImportQueries, import_of
 from api.limits import OperationLimits
 from api.listing import by_name, named
 from api.previews import RulePreview, to_preview
