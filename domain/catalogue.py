@@ -20,57 +20,17 @@ from typing import Any
 from bson import ObjectId
 
 from domain.audiences import Audience, Broken, Group, Segment, frozen_mark, frozen_members
-from domain.campaign import Campaign, CampaignState, Content, content_body, read_content
+from domain.bodies import audience_id, read_ruled, read_settings
+from domain.campaign import Campaign, CampaignState, read_content
+from domain.effects import Broke, Effect, Ended, Opened, Redefined
 from domain.errors import BrokenSegment, NotFound, UnknownAudience
-from domain.fields import Field, FieldRegistry, FieldType, LeapDay, Settings, Weekday, fold
+from domain.fields import Field, FieldRegistry, FieldType, Settings, fold
 from domain.rules.criterion import Criterion
-from domain.rules.document import from_document, to_document
 from domain.rules.matcher import Matcher
 from domain.rules.references import carrying, follow, referred
-from domain.rules.tree import AudienceKind, AudienceRef, Carries, Rule, fields_used
+from domain.rules.tree import AudienceKind, AudienceRef, Rule, fields_used
 from domain.store.definitions import Definition, Kind
 from domain.store.log import Reason
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """An audience came to be."""
-
-    audience: Audience
-    criterion: Criterion
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Redefined:
-    """Another criterion decides from here on.
-
-    `edited`: the rule itself was saved; else what it rests on was: a segment that it refers to, or the settings.
-    """
-
-    segment: Segment
-    before: Criterion
-    after: Criterion
-    reason: Reason
-    edited: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Broke:
-    """A segment lost what its rule needs: whoever is in by `before` stays in."""
-
-    segment: Segment
-    before: Criterion
-    mark: Carries
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """An audience was deleted."""
-
-    audience: Audience
-
-
-Effect = Opened | Redefined | Broke | Ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,7 +224,7 @@ class Catalogue:
         return self._settle(list(self.ruled), Reason.SETTINGS_CHANGED)
 
     def _apply_group(self, definition: Definition) -> list[Effect]:
-        identifier = _identifier(definition)
+        identifier = audience_id(definition)
         known = self.groups.get(identifier)
         if definition.deleted:
             if known is None:
@@ -288,18 +248,18 @@ class Catalogue:
         return [Opened(group, criterion)]
 
     def _apply_segment(self, definition: Definition) -> list[Effect]:
-        identifier = _identifier(definition)
+        identifier = audience_id(definition)
         known = self.segments.get(identifier)
         if definition.deleted:
             if known is None:
                 return []
             del self.segments[identifier]
             return self._end_ruled(known, Kind.SEGMENT)
-        segment = self.segments[identifier] = _ruled(definition, known)
+        segment = self.segments[identifier] = read_ruled(definition, known)
         return self._apply_rule(Kind.SEGMENT, known, segment)
 
     def _apply_campaign(self, definition: Definition) -> list[Effect]:
-        identifier = _identifier(definition)
+        identifier = audience_id(definition)
         known = self.campaigns.get(identifier)
         if definition.deleted:
             if known is None:
@@ -307,7 +267,7 @@ class Catalogue:
             del self.campaigns[identifier]
             return self._end_ruled(known.audience, Kind.CAMPAIGN)
         before = None if known is None else known.audience
-        audience = _ruled(definition, before)
+        audience = read_ruled(definition, before)
         self.campaigns[identifier] = Campaign(
             id=identifier,
             content=read_content(definition.body),
@@ -441,68 +401,3 @@ class Catalogue:
             self.moving[identifier] = criterion
         else:
             self.moving.pop(identifier, None)
-
-
-def read_settings(body: Mapping[str, Any]) -> Settings:
-    return Settings(
-        time_zone=body["time_zone"],
-        region=body["region"],
-        first_weekday=Weekday(body["first_weekday"]),
-        leap_day=LeapDay(body["leap_day"]),
-    )
-
-
-def group_body(name: str, description: str | None) -> dict[str, Any]:
-    """A group as a definition's body."""
-    return {"name": name, "description": description}
-
-
-def segment_body(name: str, description: str | None, rule: Rule, rule_version: int) -> dict[str, Any]:
-    """A segment as a definition's body: the rule as its tree, so that reading it needs neither parser nor fields.
-
-    `rule_version` is the segment's version as of which the rule was last saved: saving the very rule again mends what broke.
-    """
-    return {
-        "name": name,
-        "description": description,
-        "rule": to_document(rule),
-        "rule_version": rule_version,
-    }
-
-
-def campaign_body(
-    content: Content, rule: Rule, rule_version: int, *, state: CampaignState, launched: datetime | None
-) -> dict[str, Any]:
-    """A campaign as a definition's body: what people say of it, the rule that follows from that, and how far it has come."""
-    return {
-        **content_body(content),
-        "rule": to_document(rule),
-        "rule_version": rule_version,
-        "state": state.value,
-        "launched": launched,
-    }
-
-
-def field_body(field: Field) -> dict[str, Any]:
-    """A field as a definition's body."""
-    return {"label": field.label, "type": field.type.value, "options": list(field.options)}
-
-
-def _ruled(definition: Definition, known: Segment | None) -> Segment:
-    return Segment(
-        id=_identifier(definition),
-        name=definition.body["name"],
-        description=definition.body["description"],
-        rule=from_document(definition.body["rule"]),
-        rule_version=definition.body["rule_version"],
-        version=definition.version,
-        created=definition.at if known is None else known.created,
-        updated=definition.at,
-        broken=None if known is None else known.broken,
-    )
-
-
-def _identifier(definition: Definition) -> ObjectId:
-    if not isinstance(definition.id, ObjectId):
-        raise TypeError("groups, segments and campaigns have ObjectIds")
-    return definition.id

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from bson import ObjectId
 
 from domain.audiences import Group
-from domain.catalogue import Catalogue, group_body
+from domain.bodies import group_body
+from domain.catalogue import Catalogue
 from domain.contact import cause
 from domain.contacts import MAX_AT_ONCE
 from domain.definitions import Definitions, Draft, checked_description, checked_name

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from domain.bodies import field_body
 from domain.breaking import check_unread
-from domain.catalogue import Catalogue, field_body
+from domain.catalogue import Catalogue
 from domain.converting import Converter
 from domain.definitions import Definitions, Draft
 from domain.errors import InvalidField, LimitExceeded, NameTaken

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from bson import ObjectId
 
 from domain.audiences import Segment
-from domain.catalogue import Catalogue, segment_body
+from domain.bodies import segment_body
+from domain.catalogue import Catalogue
 from domain.definitions import Definitions, Draft, checked_description, checked_name
 from domain.errors import LimitExceeded, NameTaken, NotFound, ShoalError, UnknownAudience, VersionConflict
 from domain.fields import fold

@@ -14,11 +14,12 @@ from datetime import datetime
 
 from bson import ObjectId
 
+from domain.bodies import campaign_body
 from domain.breaking import why_broken
 from domain.campaign import Campaign, CampaignState, Channel, Content, reached
 from domain.campaigns.channels import Channels
 from domain.campaigns.template import Template, keys_read, parse_template
-from domain.catalogue import Catalogue, campaign_body
+from domain.catalogue import Catalogue
 from domain.definitions import Definitions, Draft, checked_description, checked_name, now
 from domain.errors import InvalidState, InvalidValue, LimitExceeded, NotFound, ShoalError
 from domain.fields import Field, FieldType

@@ -16,7 +16,7 @@ from typing import Protocol
 from bson import ObjectId
 
 from domain.audiences import Audience
-from domain.catalogue import Broke, Effect, Ended, Opened, Redefined
+from domain.effects import Broke, Effect, Ended, Opened, Redefined
 from domain.membership import position as positions
 from domain.membership.defining import Place, freezing, opening, redefinition
 from domain.membership.in_force import InForce

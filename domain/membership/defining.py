@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from domain.audiences import Audience, difference
-from domain.catalogue import Broke, Redefined
+from domain.effects import Broke, Redefined
 from domain.membership.freezing import Freezing
 from domain.membership.position import Position, instant, second_of
 from domain.membership.readings import Placement, Reading

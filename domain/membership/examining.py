@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from domain.catalogue import Broke, Ended, Opened, Redefined
+from domain.effects import Broke, Ended, Opened, Redefined
 from domain.membership import position as positions
 from domain.membership.changes import transitions
 from domain.membership.defining import Place, opening

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from bson import ObjectId
 
 from domain.audiences import Audience, Segment
-from domain.catalogue import Broke, Catalogue, Effect
+from domain.catalogue import Catalogue
+from domain.effects import Broke, Effect
 from domain.membership.quarantine import concern
 from domain.membership.turns import Key
 from domain.rules.criterion import Criterion

@@ -8,7 +8,9 @@ import pytest
 from bson import ObjectId
 
 from domain.audiences import Broken, frozen_mark, frozen_members
-from domain.catalogue import Broke, Catalogue, Effect, Ended, Opened, Redefined, field_body, segment_body
+from domain.bodies import field_body, segment_body
+from domain.catalogue import Catalogue
+from domain.effects import Broke, Effect, Ended, Opened, Redefined
 from domain.errors import BrokenSegment, NotFound, UnknownAudience
 from domain.fields import Field, FieldType
 from domain.referring import KnownAudiences
