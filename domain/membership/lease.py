@@ -3,9 +3,9 @@
 Owns the arithmetic of time. Every duration is measured by this process's own steady clock; nobody's wall clock is compared
 with anybody else's. Who waits counts from the *end* of the look that first showed a renewal; who holds counts from the
 *beginning* of the renewal, which lies before that; who holds stops after `HOLD_SECONDS` and one more try, who waits takes over
-after `DEAD_SECONDS`, which is more. So a holder that runs has stopped before the lease can be another's. One that does not run (a
-stopped process, a frozen machine) cannot stop; when it goes on it may believe for a moment that it holds, and what it does then
-is fenced by its term.
+after `DEAD_SECONDS`, which is more. So a holder that runs has stopped before the lease can be another's, unless it says that it is
+more patient with a database that is slow to answer. One that does not run (a stopped process, a frozen machine) cannot stop; when
+it goes on it may believe for a moment that it holds, and what it does then is fenced by its term.
 
 Invariant: two processes that keep to their clocks never hold at the same time. Held by `tests/domain/membership/test_lease.py`.
 Cost: a small write in each second for the holder, two small reads for everybody who waits.
@@ -38,7 +38,8 @@ DEAD_SECONDS = 4.0
 to stop in, and for clocks that do not run equally fast."""
 LATE_SECONDS = 0.5
 """For one more try of a holder that finds itself late, as after a long computation: a renewal names its term, so where it
-succeeds nobody has taken the lease. Together with `HOLD_SECONDS` it is less than `DEAD_SECONDS`."""
+succeeds nobody has taken the lease. Together with `HOLD_SECONDS` it is less than `DEAD_SECONDS`. Whose work is fenced may be more
+patient."""
 LOOK_SECONDS = 0.5
 
 Clock = Callable[[], float]
@@ -108,9 +109,12 @@ class Holding:
 class Candidate:
     """Takes the lease, keeps it and gives it up, for one engine."""
 
-    def __init__(self, leases: Leases, clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self, leases: Leases, clock: Clock = time.monotonic, *, late_seconds: float = LATE_SECONDS
+    ) -> None:
         self._leases = leases
         self._clock = clock
+        self._late_seconds = late_seconds
         self._holding: Holding | None = None
         self.name = f"{socket.gethostname()} {os.getpid()} {ObjectId()}"
         """Of this candidate alone; machine and process stand in it for those who read logs."""
@@ -155,7 +159,7 @@ class Candidate:
             left, sent_at = holding.left(), self._clock()
             late = left <= 0
             try:
-                async with asyncio.timeout(LATE_SECONDS if late else left):
+                async with asyncio.timeout(self._late_seconds if late else left):
                     renewed = await self._leases.renew(holding.term)
             except (DatabaseError, TimeoutError) as error:
                 if late:

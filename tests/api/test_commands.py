@@ -58,7 +58,7 @@ async def counter(monkeypatch: pytest.MonkeyPatch) -> Counter:
     def listened(uri: str) -> AsyncMongoClient[dict[str, Any]]:
         return AsyncMongoClient(uri, tz_aware=True, tzinfo=UTC, event_listeners=[counter])
 
-    monkeypatch.setattr("api.app.connect", listened)
+    monkeypatch.setattr("domain.store.client.connect", listened)
     return counter
 
 

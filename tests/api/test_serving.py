@@ -223,7 +223,7 @@ async def test_a_process_that_cannot_start_says_why_and_ends_with_1(environment:
 async def test_a_database_that_cannot_be_reached_is_told(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.app.connect", partial(connect, timeout_seconds=0.2))
+    monkeypatch.setattr("domain.store.client.connect", partial(connect, timeout_seconds=0.2))
     with pytest.raises(StartupError, match="SHOAL_MONGODB_URI: the database cannot be used"):
         async with serving(replace(settings, mongodb_uri="mongodb://127.0.0.1:1"), CALLERS):
             pass

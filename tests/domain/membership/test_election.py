@@ -240,9 +240,25 @@ async def test_an_engine_that_returns_after_another_took_over_changes_nothing_an
         await watcher.stop()
 
 
+async def test_an_engine_whose_database_was_slow_to_renew_goes_on_in_its_term(world: World) -> None:
+    store = PausedStore.like(world.store)
+    async with candidates(world, store) as (alone,):
+        segment = await world.segment("High", "score >= 5")
+        await world.contact(score=7)
+        before = await alone.leading()
+        store.renewing.clear()
+        await until(world, lambda: not alone.engine.leads)
+        await world.contact(score=8)
+        store.renewing.set()
+        await until(world, lambda: alone.engine.leads)
+        assert await alone.leading() == before
+        assert len(await check_against_the_query(world, segment, set())) == 3
+
+
 async def test_an_engine_that_could_not_renew_stops_and_leads_again_where_nobody_took_over(
-    world: World,
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("domain.membership.engine.LATE_SECONDS", 0.5)
     store = PausedStore.like(world.store)
     async with candidates(world, store) as (alone,):
         segment = await world.segment("High", "score >= 5")

@@ -176,11 +176,30 @@ async def test_a_holder_whose_database_does_not_answer_in_time_has_lost_the_leas
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(leasing, "HOLD_SECONDS", 0.05)
-    monkeypatch.setattr(leasing, "LATE_SECONDS", 0.01)
-    candidate = Candidate(Heard(renewals=[asyncio.Event(), asyncio.Event()]))
+    never = [asyncio.Event() for _ in range(5)]
+    candidate = Candidate(Heard(renewals=[*never]), late_seconds=0.01)
     await candidate.take(asyncio.Event())
     with pytest.raises(LeaseLost, match="not renewed in time"):
         await asyncio.wait_for(candidate.keep(), DEADLINE)
+
+
+async def test_a_patient_holder_goes_on_once_a_database_answers_that_was_slow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(leasing, "HOLD_SECONDS", 0.05)
+    answered = asyncio.Event()
+    candidate = Candidate(Heard(renewals=[answered] * 3 + [False]), late_seconds=DEADLINE)
+    await candidate.take(asyncio.Event())
+    keeping = asyncio.create_task(candidate.keep())
+    await until(lambda: not candidate.holds())
+    assert not keeping.done()
+    answered.set()
+    with structlog.testing.capture_logs() as logs, pytest.raises(LeaseLost, match="another process"):
+        await asyncio.wait_for(keeping, DEADLINE)
+    assert [entry["event"] for entry in logs if entry.get("term") == 1][-2:] == [
+        "lease.renewed",
+        "lease.lost",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -192,12 +211,11 @@ async def test_a_holder_whose_database_does_not_answer_in_time_has_lost_the_leas
     ],
 )
 async def test_a_holder_that_was_stopped_for_longer_than_the_lease_lasts_is_told_by_one_more_renewal(
-    monkeypatch: pytest.MonkeyPatch, renewal: object, because: str
+    renewal: object, because: str
 ) -> None:
-    monkeypatch.setattr(leasing, "LATE_SECONDS", 0.01)
     hand = Hand()
     leases = Heard(renewals=[True, renewal])
-    candidate = Candidate(leases, hand)
+    candidate = Candidate(leases, hand, late_seconds=0.01)
     await candidate.take(asyncio.Event())
     keeping = asyncio.create_task(candidate.keep())
     hand.now += HOLD_SECONDS
