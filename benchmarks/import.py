@@ -1,22 +1,21 @@
 """An import beside plain `insert_many` of the very documents that it made, and its memory as the file grows.
 
-    python benchmarks/import.py [ROWS]      50,000 rows unless said; a million take a while
+    python benchmarks/import.py [ROWS]      10,000 rows unless said
 
 A generated list of people is uploaded and imported as the API does it: kept in the database, looked at, read twice, planned,
 journalled, written. First a tenth of it, then the whole: what the process has taken of memory at most after each says whether
 it grows with the file. Then the documents of the whole are read back and given to `insert_many`, into a collection with the same
-indexes and images, in batches of the size that the import writes and of a thousand. One embedded server, durable, as Shoal runs it.
+indexes and images, in batches of the size that the import writes and of a thousand. One server, durable as Shoal runs it: the
+embedded one, or what `tests.server` is told of, such as a faster one for a million rows.
 """
 
 import random
 import resource
 import secrets
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
-from pathlib import Path
+from contextlib import asynccontextmanager
 from typing import Any
 
 import uvloop
@@ -26,11 +25,12 @@ from domain.accounts import Account, Accounts
 from domain.imports.batching import BATCH
 from domain.imports.imports import KIND, Wanted
 from domain.membership.hub import Hub
-from domain.store import embedded
-from domain.store.client import connect, open_database
+from domain.store.client import Database, connect, open_database
+from domain.store.server import ServerTraits
 from domain.store.store import open_store
+from tests import server
 
-ROWS = 50_000
+ROWS = 10_000
 BATCHES = (BATCH, 1_000)
 HEADER = "Member ID,First name,Last name,Email,Phone,Birthdate,Role,Score,Interests\n"
 
@@ -73,14 +73,23 @@ async def imported(account: Account, rows: int) -> float:
     return seconds
 
 
-async def inserted(uri: str, source: str, rows: int, batch: int) -> float:
-    """Seconds that `insert_many` takes for the documents of `source`, without the reading of them."""
+@asynccontextmanager
+async def own_database(uri: str) -> AsyncIterator[Database]:
+    """An empty one, which is gone afterwards."""
     async with connect(uri) as client:
-        name = f"floor_{secrets.token_hex(4)}"
-        store = open_database(client, name)
+        name = f"shoal_bench_{secrets.token_hex(4)}"
+        try:
+            yield open_database(client, name)
+        finally:
+            await client.drop_database(name)
+
+
+async def inserted(uri: str, source: Database, rows: int, batch: int) -> float:
+    """Seconds that `insert_many` takes for the documents of `source`, without the reading of them."""
+    async with own_database(uri) as store:
         await open_store(store)
         seconds, some = 0.0, []
-        async for document in open_database(client, source).contacts.find(batch_size=batch):
+        async for document in source.contacts.find(batch_size=batch):
             some.append(document)
             if len(some) == batch:
                 began = time.perf_counter()
@@ -92,7 +101,6 @@ async def inserted(uri: str, source: str, rows: int, batch: int) -> float:
             await store.contacts.insert_many(some)
             seconds += time.perf_counter() - began
         assert await store.contacts.count_documents({}) == rows
-        await client.drop_database(name)
     return seconds
 
 
@@ -107,28 +115,33 @@ def show(text: str) -> None:
         print(f"\r{text:<60}", end="", file=sys.stderr, flush=True)
 
 
+async def measured(database: Database, rows: int) -> tuple[float, ServerTraits]:
+    store = await open_store(database)
+    accounts = Accounts(store, Hub())
+    try:
+        return await imported(accounts.get("default"), rows), store.traits
+    finally:
+        await accounts.close()
+
+
 async def main(rows: int) -> None:
-    async with AsyncExitStack() as stack:
-        directory = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
-        server = await stack.enter_async_context(embedded.running(Path(directory)))
-        client = await stack.enter_async_context(connect(server.uri))
-        peaks = {}
-        for name, count in (("tenth", rows // 10), ("whole", rows)):
-            accounts = Accounts(await open_store(open_database(client, name)), Hub())
-            seconds = await imported(accounts.get("default"), count)
-            peaks[name] = peak()
-            await accounts.close()
-        show("")
-        floors = {batch: await inserted(server.uri, "whole", rows, batch) for batch in BATCHES}
-    print(f"{rows:,} rows, {sum(map(len, lines(rows))) / (1 << 20):.1f} MB\n")
+    async with server.running(durable=True) as uri:
+        async with own_database(uri) as database:
+            await measured(database, rows // 10)
+            tenth = peak()
+        async with own_database(uri) as database:
+            seconds, traits = await measured(database, rows)
+            whole = peak()
+            show("")
+            floors = {batch: await inserted(uri, database, rows, batch) for batch in BATCHES}
+    megabytes = sum(map(len, lines(rows))) / (1 << 20)
+    print(f"{rows:,} rows, {megabytes:.1f} MB, on {traits.name} {traits.version}\n")
     print("| | seconds | rows a second | ratio |\n| --- | ---: | ---: | ---: |")
     for batch, floor in floors.items():
         print(f"| insert_many, {batch:,} at a time (floor) | {floor:.1f} | {rows / floor:,.0f} | |")
     ratios = " / ".join(f"{seconds / floor:.2f}" for floor in floors.values())
     print(f"| import | {seconds:.1f} | {rows / seconds:,.0f} | {ratios} |")
-    print(
-        f"\nMemory at most: {peaks['tenth']:.0f} MB after a tenth, {peaks['whole']:.0f} MB after the whole."
-    )
+    print(f"\nMemory at most: {tenth:.0f} MB after a tenth, {whole:.0f} MB after the whole.")
 
 
 if __name__ == "__main__":

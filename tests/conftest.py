@@ -1,9 +1,6 @@
 """A real database for every test that asks for one.
 
-One server per worker, the product's own embedded one (not durable: speed), unless
-
-    SHOAL_TEST_MONGODB_URI   names a replica set to test against instead; every test makes a database of its own there
-    SHOAL_TEST_SERVER        names another server program with the flags of `secantusd-py`, such as `secantusd-rs`
+One server per worker, not durable (speed); every test makes a database of its own there. Which server: `tests.server`.
 
 And a bound on every test: one that hangs fails, says where everything in it stood, and the rest goes on.
 """
@@ -14,10 +11,8 @@ import gc
 import inspect
 import os
 import secrets
-import tempfile
 from collections.abc import AsyncIterator, Generator, Iterator
 from datetime import UTC
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,7 +22,7 @@ from hypothesis import settings
 from pymongo import AsyncMongoClient, WriteConcern
 from pymongo.asynchronous.database import AsyncDatabase
 
-from domain.store import embedded
+from tests import server
 
 # Generated tests are judged by their answers, not by the clock: a busy machine is no defect.
 settings.register_profile("shoal", deadline=None)
@@ -100,18 +95,11 @@ def anyio_backend() -> tuple[str, dict[str, bool]]:
 @pytest.fixture(scope="session")
 def mongodb_uri() -> Iterator[str]:
     """The address of a server that lives as long as the worker; on a loop of its own, so that no test shares one."""
-    if uri := os.environ.get("SHOAL_TEST_MONGODB_URI"):
-        yield uri
-        return
-    program = os.environ.get("SHOAL_TEST_SERVER")
     with (
-        tempfile.TemporaryDirectory(prefix="shoal-test-") as directory,
         start_blocking_portal("asyncio", _ON_UVLOOP) as portal,
-        portal.wrap_async_context_manager(
-            embedded.running(Path(directory), durable=False, server=[program] if program else None)
-        ) as server,
+        portal.wrap_async_context_manager(server.running(durable=False)) as uri,
     ):
-        yield server.uri
+        yield uri
 
 
 @pytest.fixture

@@ -36,6 +36,10 @@ _DATETIME = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]{1,9}))?)?"
     r"([Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)?"
 )
+# Words of letters and digits before the “@”, with single points, hyphens and the like between them, which are an address wherever
+# any is. Whatever else there can be, and how long it may be, is left to the library.
+_PLAIN_EMAIL = re.compile(r"[a-z0-9]+(?:[._+-][a-z0-9]+)*@([a-z0-9.-]+)")
+LONGEST_PLAIN_EMAIL = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,11 +127,24 @@ def normal_text(text: str) -> str:
 
 def normal_email(text: str) -> str:
     folded = normal_text(text)
+    plain = len(folded) <= LONGEST_PLAIN_EMAIL and _PLAIN_EMAIL.fullmatch(folded)
+    if plain and _is_domain(plain[1]):
+        return folded
     try:
         validate_email(folded, check_deliverability=False)
     except EmailNotValidError as error:
         raise InvalidValue(f"{_shown(text)} is not an email address. {error}") from None
     return folded
+
+
+@lru_cache(maxsize=4096)
+def _is_domain(name: str) -> bool:
+    """Whether there are addresses at it. Remembered, for nearly all the time of an address goes into that, and many share one."""
+    try:
+        validate_email(f"a@{name}", check_deliverability=False)
+    except EmailNotValidError:
+        return False
+    return True
 
 
 def normal_phone(text: str, settings: Settings) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import dropwhile
 from pathlib import Path
 
@@ -22,10 +23,14 @@ from domain.imports.rejects import Rejection
 from domain.imports.repeats import LastRows
 from domain.imports.surveying import identify
 
-# More at once gain nothing (the rate is that of the server's inserts), and the embedded database looks keys up in a time that
-# grows with their square.
-BATCH = 200
+# Each batch waits for the disk twice, for its journal and for its contacts; many more rows at once would keep others who write
+# waiting for as long.
+BATCH = 500
 MOST_CHARACTERS = 1_000_000
+MOST_REMEMBERED = 1_000
+"""Cells that are not parsed anew where they come again soon: first names, cities and answers are few in the longest list."""
+LONGEST_REMEMBERED = 60
+"""Of a cell, in characters."""
 MOST_REFUSED_CELLS = 20
 """Of one row that are told one by one."""
 
@@ -65,6 +70,7 @@ class Batches:
         self._options = options
         self._last_rows = last_rows
         self._width = 0
+        self._parse_again = lru_cache(maxsize=MOST_REMEMBERED)(self._parse)
 
     def read(
         self, path: Path, file_format: FileFormat, *, after: int = 0, through: int = 0
@@ -109,10 +115,10 @@ class Batches:
     def _take_record(self, key: str, record: Record, batch: Batch) -> None:
         entries: dict[str, Entry | None] = {}
         refused = 0
-        for target in self._targets:
+        for position, target in enumerate(self._targets):
             cell = record.cells[target.position]
             try:
-                entry = self._parse(target, cell) if cell else None
+                entry = self._entry(position, cell) if cell else None
             except InvalidValue as error:
                 refused += 1
                 if refused <= MOST_REFUSED_CELLS:
@@ -132,7 +138,12 @@ class Batches:
             batch.rows.append(Row(key=key, entries=entries))
             batch.numbers.append(record.row)
 
-    def _parse(self, target: Target, cell: str) -> Entry | None:
+    def _entry(self, position: int, cell: str) -> Entry | None:
+        """What the target at `position` makes of a cell."""
+        return (self._parse_again if len(cell) <= LONGEST_REMEMBERED else self._parse)(position, cell)
+
+    def _parse(self, position: int, cell: str) -> Entry | None:
+        target = self._targets[position]
         if target.field.type in (FieldType.DATE, FieldType.DATETIME):
             cell = to_iso(cell, target.dates)
         return parse_cell(target.field, cell, self._settings, separator=self._options.separator)

@@ -11,6 +11,7 @@ Invariant: what is read is what was meant under the order given, or is left as i
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import date
 from enum import StrEnum
 
@@ -21,6 +22,8 @@ class DateOrder(StrEnum):
     DAY_FIRST = "day_first"
     MONTH_FIRST = "month_first"
 
+
+_ORDERS = tuple(DateOrder)  # an enumeration takes its time to be gone through
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _NAMES = (
@@ -90,7 +93,10 @@ class DateGuess:
 
     def see(self, text: str) -> bool:
         """Take in the next filled cell. Whether it is a date under some order that all others so far have, too."""
-        read = readings(text)
+        return self.take(readings(text))
+
+    def take(self, read: Mapping[DateOrder, str]) -> bool:
+        """As `see`, for who has its readings already."""
         self._possible &= read.keys()
         self._differ |= len(set(read.values())) > 1
         self.timed |= any("T" in iso for iso in read.values())
@@ -110,7 +116,7 @@ class DateGuess:
 
 
 def _both(iso: str | None) -> dict[DateOrder, str]:
-    return {} if iso is None else dict.fromkeys(DateOrder, iso)
+    return {} if iso is None else dict.fromkeys(_ORDERS, iso)
 
 
 def _iso(found: re.Match[str], month: str, day: str) -> str | None:

@@ -75,18 +75,19 @@ class Planned:
         return self.update["$set"].get("updated", self.before.get("updated"))
 
 
+Plans = tuple[list[Planned], list[Rejection]]
+"""What is to be done for some rows, and those of which nobody can tell whom they mean."""
+
+
 class Planner:
-    """For one import."""
+    """For one import. What it plans for a batch holds whatever becomes of the batches before it: no two rows mean one contact."""
 
     def __init__(self, contacts: Scoped, options: Options, path: str) -> None:
         self._contacts = contacts
         self._options = options
         self._path = path
 
-    async def plan(
-        self, rows: Iterable[tuple[int, Row]], column: str
-    ) -> tuple[list[Planned], list[Rejection]]:
-        """What is to be done for these rows, and those of which nobody can tell whom they mean."""
+    async def plan(self, rows: Iterable[tuple[int, Row]], column: str) -> Plans:
         rows = list(rows)
         planned: list[Planned] = []
         rejections: list[Rejection] = []

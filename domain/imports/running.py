@@ -3,7 +3,8 @@
 Owns the order of things. The first pass reads the file to its end; only then fields are made, and the second pass writes in
 batches. So a file that cannot be read leaves nothing behind. A cell that its field refuses is left out while its row goes in
 (`strict`: the row is rejected); a row without a key, or with another number of cells than the header, is rejected; of several
-rows with one key the last one counts, even where it is rejected. Reading goes on in a thread while a batch is being written.
+rows with one key the last one counts, even where it is rejected. While a batch is being written, the next one is read in a
+thread and planned.
 
 Invariant: created, updated, unchanged, skipped, superseded and rejected rows are all rows, and the same file a second time changes
 nothing. Held by `tests/domain/imports/test_running.py`. Memory: two batches, whatever the length of the file.
@@ -26,7 +27,7 @@ from domain.imports.batching import Batch, Batches
 from domain.imports.detection import FileFormat
 from domain.imports.mapping import Target, column_names
 from domain.imports.options import Match, Options
-from domain.imports.planning import Planner, path_of
+from domain.imports.planning import Planner, Plans, path_of, rows_of
 from domain.imports.rejects import Rejection
 from domain.imports.repeats import LastRows
 from domain.imports.sources import to_table
@@ -142,16 +143,16 @@ class Importer:
                 last_rows=last_rows,
             )
             after, through = (0, 0) if way.begun is None else (way.begun.since, way.begun.through)
-            carrier = way.carries(
-                Planner(self._contacts, options, matched_by),
-                column_names(survey.headers)[survey.key_position],
-            )
+            planner = Planner(self._contacts, options, matched_by)
+            column = column_names(survey.headers)[survey.key_position]
+            carrier = way.carries(planner, column)
             with closing(reading.read(path, file_format, after=after, through=through)) as batches:
-                await self._write(batches, options, report, size, carrier, writes=way.writes)
+                planned = _Planned(batches, planner, column)
+                await self._write(planned, options, report, size, carrier, writes=way.writes)
 
     async def _write(
         self,
-        batches: Generator[Batch, None, None],
+        batches: _Planned,
         options: Options,
         report: Report,
         size: int,
@@ -160,12 +161,13 @@ class Importer:
         writes: bool,
     ) -> None:
         there = [target for target in report.targets if writes or not target.made]
-        batch = await _step(batches)
-        while batch is not None:
-            upcoming = asyncio.create_task(_step(batches))
+        found = await batches.next()
+        while found is not None:
+            batch, planned = found
+            upcoming = asyncio.create_task(batches.next())
             try:
                 await self._check(there, options)
-                report.counts = await carrier.carry_out(batch, report.counts)
+                report.counts = await carrier.carry_out(batch, report.counts, planned)
                 for rejection in batch.rejections:
                     self._reject(rejection)
                 self._progress(Progress(writing=True, position=batch.position, size=size))
@@ -173,7 +175,7 @@ class Importer:
                 # Only when the thread has done its step, file and table can be closed.
                 await asyncio.gather(upcoming, return_exceptions=True)
                 raise
-            batch = await upcoming
+            found = await upcoming
 
     async def _check(self, targets: Sequence[Target], options: Options) -> None:
         """What was read by a type that the field has no more must not be written, nor a group that is gone."""
@@ -187,6 +189,19 @@ class Importer:
                 )
         if options.group is not None and options.group not in catalogue.groups:
             raise NotFound("There is no such group. It may have been deleted.", path=("group",))
+
+
+class _Planned:
+    """Batches with what is planned for each, one after the other."""
+
+    def __init__(self, batches: Generator[Batch, None, None], planner: Planner, column: str) -> None:
+        self._batches = batches
+        self._planner = planner
+        self._column = column
+
+    async def next(self) -> tuple[Batch, Plans] | None:
+        batch = await _step(self._batches)
+        return None if batch is None else (batch, await self._planner.plan(rows_of(batch), self._column))
 
 
 async def _nothing(_: str) -> None:

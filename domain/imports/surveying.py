@@ -105,8 +105,8 @@ class Survey:
                     guess.see(cell)
             for position, days in self.dates.items():
                 # What is no date is the second pass's to refuse; it says nothing of the others.
-                if readings(cell := record.cells[position]):
-                    days.see(cell)
+                if read := readings(record.cells[position]):
+                    days.take(read)
             try:
                 keys.append((self._identify(record), record.row))
             except InvalidValue:

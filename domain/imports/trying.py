@@ -16,7 +16,7 @@ from bson import ObjectId
 from domain.catalogue import Catalogue
 from domain.definitions import Definitions
 from domain.imports.batching import Batch
-from domain.imports.planning import Planned, Planner, rows_of
+from domain.imports.planning import Planned, Planner, Plans, rows_of
 from domain.imports.steps import Counts, counted
 from domain.membership.changes import apply_update
 from domain.membership.feed import Feed
@@ -36,9 +36,9 @@ class Trial:
         """How many contacts would join each audience, by its identifier."""
         self.leaving: Counter[ObjectId] = Counter()
 
-    async def carry_out(self, batch: Batch, counts: Counts) -> Counts:
+    async def carry_out(self, batch: Batch, counts: Counts, planned: Plans | None = None) -> Counts:
         """Count what the batch would do."""
-        plans, rejections = await self._planner.plan(rows_of(batch), self._column)
+        plans, rejections = planned or await self._planner.plan(rows_of(batch), self._column)
         batch.rejections += rejections
         catalogue = await self._definitions.current()
         for plan in plans:

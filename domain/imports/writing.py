@@ -18,7 +18,7 @@ from bson import ObjectId
 
 from domain.contacts import MAX_ATTEMPTS, Row
 from domain.imports.batching import Batch
-from domain.imports.planning import Becomes, Planned, Planner, rows_of
+from domain.imports.planning import Becomes, Planned, Planner, Plans, rows_of
 from domain.imports.rejects import Rejection
 from domain.imports.steps import Change, Counts, Step, Steps, change_of, counted
 from domain.store.client import Document
@@ -27,9 +27,12 @@ from domain.store.scope import Scoped
 
 
 class Carries(Protocol):
-    """Does with each batch what the import is for, and counts; what it refuses it adds to the batch's rejections."""
+    """Does with each batch what the import is for, and counts; what it refuses it adds to the batch's rejections.
 
-    async def carry_out(self, batch: Batch, counts: Counts) -> Counts: ...
+    `planned` is what was planned for the batch already.
+    """
+
+    async def carry_out(self, batch: Batch, counts: Counts, planned: Plans | None = None) -> Counts: ...
 
 
 class Writer:
@@ -53,13 +56,13 @@ class Writer:
         self._since = 0 if last is None else last.since
         self._last = last
 
-    async def carry_out(self, batch: Batch, counts: Counts) -> Counts:
+    async def carry_out(self, batch: Batch, counts: Counts, planned: Plans | None = None) -> Counts:
         """Write the batch. Raises `domain.imports.steps.Overtaken`."""
         if self._last is not None:
             step, self._last = await self._again(batch, self._last), None
             self._since = step.through
             return step.counts
-        plans, rejections = await self._planner.plan(rows_of(batch), self._column)
+        plans, rejections = planned or await self._planner.plan(rows_of(batch), self._column)
         step = _step(self._since, batch, plans, rejections, counts)
         if self._steps is not None:
             if len(batch.rows) > 1 and not step.fits():

@@ -2,12 +2,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from email_validator import EmailNotValidError, validate_email
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domain.errors import InvalidValue
 from domain.fields import Field, FieldType, Settings, normalize
-from domain.fields.normal import LONGEST_TEXT, MOST_TAGS
+from domain.fields.normal import LONGEST_TEXT, MOST_TAGS, normal_email
 
 SETTINGS = Settings()
 CHOICE = Field(key="f", label="Field", type=FieldType.CHOICE, options=("Senator", "Straße"))
@@ -196,6 +197,39 @@ _JSON = st.recursive(
     max_leaves=4,
 )
 _LIKELY = st.sampled_from([value for _, value, _ in [*NORMAL_FORMS, *REFUSED]])
+
+
+_LOCAL = st.text("ab1._+-'\"", max_size=8) | st.sampled_from(["postmaster", "x" * 58, "x" * 65])
+_DOMAIN = st.text("ab1.-", max_size=8) | st.sampled_from(
+    [
+        *(
+            "example.org",
+            "xn--strae-oqa.de",
+            "xn--a.de",
+            "ab--c.de",
+            "localhost",
+            "x.local",
+            "sub.invalid",
+            "b.c1",
+        ),
+        *("1.2.3.4", "[1.2.3.4]", "b.d.", ".b.de", "-b.de", f"{'x' * 62}.de", f"{'x' * 64}.de"),
+    ]
+)
+
+
+@given(_LOCAL, _DOMAIN)
+@example("a", "a.de")
+@example("a.", "a.de")
+@example("a..b", "a.de")
+def test_an_email_address_is_one_where_the_library_says_so(local: str, domain: str) -> None:
+    address = f"{local}@{domain}"
+    try:
+        validate_email(address, check_deliverability=False)
+    except EmailNotValidError:
+        with pytest.raises(InvalidValue):
+            normal_email(address)
+    else:
+        assert normal_email(address) == address
 
 
 @given(st.sampled_from(FieldType), _JSON | _LIKELY)

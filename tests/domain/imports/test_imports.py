@@ -268,6 +268,7 @@ async def test_a_cancelled_import_keeps_what_is_written_and_can_be_taken_back(
     content = "No,Name\n" + "".join(f"{number},Ann\n" for number in range(3_000))
     identifier = await looked_at(account, content)
     monkeypatch.setattr("domain.jobs.RENEW_SECONDS", 0.01)
+    monkeypatch.setattr("domain.imports.batching.BATCH", 100)
     await account.imports.start(identifier, Wanted())
     async with asyncio.timeout(DEADLINE):
         while not await account.contacts.count({}):  # noqa: ASYNC110 # a job of the account's

@@ -19,6 +19,7 @@ from domain.imports import batching
 from domain.imports.batching import Batch
 from domain.imports.mapping import FieldChoice
 from domain.imports.options import Options
+from domain.imports.planning import Plans
 from domain.imports.rejects import Rejection
 from domain.imports.running import Progress, Report
 from domain.imports.steps import Counts
@@ -325,8 +326,8 @@ async def test_a_field_that_is_deleted_or_gets_another_type_meanwhile_stops_the_
     path = sheet(tmp_path, ("No", "Level"), *[(str(number), "x") for number in range(3 * batching.BATCH)])
     carry_out = Writer.carry_out
 
-    async def overtaken(self: Writer, batch: Batch, counts: Counts) -> Counts:
-        carried = await carry_out(self, batch, counts)
+    async def overtaken(self: Writer, batch: Batch, counts: Counts, planned: Plans | None = None) -> Counts:
+        carried = await carry_out(self, batch, counts, planned)
         if becomes is None:
             await account.fields.delete("level")
         else:

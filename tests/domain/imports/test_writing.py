@@ -13,7 +13,7 @@ from domain.contacts import Row
 from domain.fields import Entry
 from domain.imports.batching import Batch
 from domain.imports.options import Match, Options
-from domain.imports.planning import Planner
+from domain.imports.planning import Planner, rows_of
 from domain.imports.steps import Counts, Overtaken, Steps
 from domain.imports.writing import Writer
 from domain.store.scope import Scoped, Written
@@ -149,6 +149,24 @@ async def test_a_contact_that_somebody_makes_in_between_is_met_again(
     assert step is not None
     assert {change.contact for change in step.changes if not change.made} == {found.id}
     assert step.counts == counts
+
+
+async def test_what_was_planned_before_somebody_else_wrote_is_planned_anew(
+    account: Account, contacts: Scoped, steps: Steps
+) -> None:
+    known = await account.contacts.create(ObjectId(), key="A", attributes=[("role", "old")])
+    wanted = batch("A", "B", "C")
+    planned = await Planner(contacts, Options(key_column="No"), "key").plan(rows_of(wanted), "No")
+    await account.contacts.delete(known.id)
+    await account.contacts.create(ObjectId(), key="B", attributes=[("role", "theirs")])
+    counts = await writer(contacts, steps).carry_out(wanted, Counts(), planned)
+    assert counts == Counts(created=2, updated=1)
+    assert await roles(account) == dict.fromkeys("ABC", "new")
+    step = await steps.last()
+    assert step is not None
+    assert {change.contact for change in step.changes} == {
+        contact.id for contact in await account.contacts.page({}, after=None, limit=0)
+    }
 
 
 async def test_a_contact_that_somebody_deletes_in_between_is_made_again(
