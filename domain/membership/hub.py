@@ -75,7 +75,8 @@ class Hub:
         self._forgotten: dict[ObjectId, Position] = {}
         self._latest: dict[ObjectId, LogEntry] = {}
         self._resets: dict[ObjectId, Resets] = {}
-        self._came_back: tuple[int, Position] = (0, positions.LATEST)
+        self._came_back: list[tuple[int, Position]] = []
+        """The eras that began with a run that began afresh, and where: a later one leaves what an earlier one says."""
         self._attached: dict[ObjectId, set[Attachment]] = {}
         self._moved_on: asyncio.Event = asyncio.Event()
 
@@ -127,7 +128,9 @@ class Hub:
         if progress.afresh and progress.run != self._run:
             # What was told of another past stands in nobody's way.
             self.furthest = positions.BEGINNING
-            self._came_back = (self.era, progress.position)
+            self._came_back = [earlier for earlier in self._came_back if earlier[1] < progress.position] + [
+                (self.era, progress.position)
+            ]
         self._term = progress.term
         self._run = progress.run
         self._complete_after = progress.number - 1
@@ -181,8 +184,7 @@ class Hub:
 
     def is_of_another_past(self, place: Position, era: int) -> bool:
         """Whether somebody who stood there in that era was told what no run since has told: the database was put back."""
-        since, came_back_to = self._came_back
-        return era < since and place > came_back_to
+        return any(era < since and place > came_back_to for since, came_back_to in self._came_back)
 
     def reaches_back_to(self, audience: ObjectId) -> Position:
         """Behind it, every entry of the audience that has been told is here; up to it, every one is in the log."""

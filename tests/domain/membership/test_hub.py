@@ -318,6 +318,18 @@ def test_a_run_on_a_database_that_was_put_back_is_not_waited_for_until_it_has_co
     assert not hub.is_of_another_past(end(40), hub.era - 1)
 
 
+def test_who_was_told_of_another_past_learns_it_though_two_runs_have_begun_afresh_since() -> None:
+    hub = Hub()
+    hub.receive(progress(1, upto=20))
+    era = hub.era
+    hub.receive(replace(progress(1, upto=10, run="r2"), afresh=True))
+    between = hub.era
+    hub.receive(replace(progress(1, upto=30, run="r3"), afresh=True))
+    assert hub.is_of_another_past(end(20), era)
+    assert not hub.is_of_another_past(end(20), between)
+    assert not hub.is_of_another_past(end(10), era)
+
+
 def test_what_was_read_of_the_log_is_of_another_edition_after_a_reset_and_in_another_era() -> None:
     hub = Hub()
     hub.receive(progress(1, joined(1)))
