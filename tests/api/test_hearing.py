@@ -75,7 +75,7 @@ async def test_who_hears_nothing_says_why_once(
 
 async def test_who_hears_again_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hearings, "LOOK_SECONDS", 0.001)
-    monkeypatch.setattr(hearings, "UNHEARD_SECONDS", 0.05)
+    monkeypatch.setattr(hearings, "UNHEARD_SECONDS", 1.5)
     hub = Hub()
     hearing = Hearing(hub, Seen(HELD), bus=REDIS, leads=lambda: False)
     with structlog.testing.capture_logs() as logs:
