@@ -10,11 +10,7 @@ import strawberry
 from bson import ObjectId
 
 from api.audiences import Node
-from api.connections import (
-    After,
-    Connection,
-    by_identifier,
-)
+from api.connections import After, Connection, by_identifier
 from api.context import Info
 from api.ids import Kind, to_id
 from domain.campaigns.deliveries import Delivery as StoredDelivery

@@ -12,13 +12,7 @@ import strawberry
 from bson import ObjectId
 
 from api.audiences import Audience, Node
-from api.connections import (
-    After,
-    Connection,
-    First,
-    by_identifier,
-    checked_first,
-)
+from api.connections import After, Connection, First, by_identifier, checked_first
 from api.context import Info
 from api.downloads import PATH
 from api.errors import UserError

@@ -10,12 +10,7 @@ import strawberry
 from bson import ObjectId
 
 from api.audiences import Node
-from api.connections import (
-    After,
-    Connection,
-    First,
-    by_identifier,
-)
+from api.connections import After, Connection, First, by_identifier
 from api.context import Info
 from api.fields import Field, to_field
 from api.ids import Kind, require_id, to_id

@@ -34,6 +34,7 @@ from domain.membership.resets import Resets, with_newest
 from domain.store.log import EntryKind, LogEntry
 
 MAX_RECENT = 20_000
+MAX_CAME_BACK = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,10 @@ class Hub:
             self._came_back = [earlier for earlier in self._came_back if earlier[1] < progress.position] + [
                 (self.era, progress.position)
             ]
+            if len(self._came_back) > MAX_CAME_BACK:
+                # As one: whoever stood before the later is told rather once too often than not at all.
+                (_, lowest), (later, _), *newer = self._came_back
+                self._came_back = [(later, lowest), *newer]
         self._term = progress.term
         self._run = progress.run
         self._complete_after = progress.number - 1

@@ -330,6 +330,21 @@ def test_who_was_told_of_another_past_learns_it_though_two_runs_have_begun_afres
     assert not hub.is_of_another_past(end(10), era)
 
 
+def test_of_many_runs_that_began_afresh_few_are_kept_and_nobody_is_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hubs, "MAX_CAME_BACK", 3)
+    hub = Hub()
+    hub.receive(progress(1, upto=20))
+    era = hub.era
+    for number in range(10):
+        hub.receive(replace(progress(1, upto=10 + number, run=f"afresh {number}"), afresh=True))
+    assert len(hub._came_back) == 3
+    assert hub.is_of_another_past(end(11), era)
+    assert not hub.is_of_another_past(end(10), era)
+    assert not hub.is_of_another_past(end(20), hub.era)
+
+
 def test_what_was_read_of_the_log_is_of_another_edition_after_a_reset_and_in_another_era() -> None:
     hub = Hub()
     hub.receive(progress(1, joined(1)))
