@@ -2,8 +2,7 @@
 
 Owns the file's form: row, column, value and reason, one line for each cell or row that was refused; no cell begins as a formula
 does. Made at the start, so that a place that cannot be written is known before anything else is; removed at the end where nothing
-was refused. Held by
-`tests/domain/imports/test_rejects.py`.
+was refused. Held by `tests/domain/imports/test_rejects.py`.
 """
 
 from __future__ import annotations
