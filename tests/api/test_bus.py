@@ -231,7 +231,7 @@ async def test_a_bus_that_cannot_be_left_in_order_is_left_all_the_same(
 
 async def test_a_quiet_bus_that_lives_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(buses, "QUIET_SECONDS", 0.02)
-    monkeypatch.setattr(buses, "PUBLISH_SECONDS", 0.1)
+    monkeypatch.setattr(buses, "PUBLISH_SECONDS", 1.0)
     heard = Heard()
     async with working(in_memory, heard) as bus:
         await bus.wait_connected()

@@ -24,7 +24,7 @@ from domain.segments import BuildRule
 from domain.store.client import open_database
 from domain.store.store import Store, open_store
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 def rule(text: str) -> BuildRule:

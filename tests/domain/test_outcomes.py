@@ -113,9 +113,9 @@ async def test_who_waits_too_long_for_the_first_is_told(
 
 
 async def test_who_takes_long_keeps_its_claim(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outcomes, "LEASE", timedelta(seconds=0.5))
+    monkeypatch.setattr(outcomes, "LEASE", timedelta(seconds=2))
     monkeypatch.setattr(outcomes, "RENEW_SECONDS", 0.02)
-    monkeypatch.setattr(outcomes, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(outcomes, "PATIENCE_SECONDS", 3.0)
     begun, go_on = asyncio.Event(), asyncio.Event()
 
     async def act(fresh: ObjectId) -> Mapping[str, Any]:

@@ -97,7 +97,7 @@ async def test_what_a_receiver_answers(status: str, answer: object) -> None:
 
 
 async def test_a_receiver_that_says_nothing_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(posting, "TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(posting, "TIMEOUT_SECONDS", 1.0)
     async with receiving(lambda _: "") as receiver:
         channel = WebhookChannel(url=receiver.url, secret=SECRET)
         assert isinstance(await post(channel, ObjectId(), "{}", private=True), Again)

@@ -1,5 +1,4 @@
 from datetime import UTC, date, datetime
-from time import monotonic
 from typing import Any
 
 import pytest
@@ -8,6 +7,7 @@ from hypothesis import strategies as st
 
 from domain.campaigns.reading import LONGEST_READ, MOST_READINGS, read_reply, unquoted
 from domain.fields import Field, FieldType, Settings
+from tests import pace
 
 TODAY = date(2026, 11, 22)
 OPTIONS = ("Sales", "Support", "Sales Europe")
@@ -182,8 +182,7 @@ def test_no_text_brings_reading_down_and_never_are_there_too_many_readings(type_
 
 
 def test_the_worst_texts_take_no_long_time() -> None:
-    started = monotonic()
-    for text in ("3 may " * 80, "1/" * 240, "a@" * 240, "1," * 240, "ü" * 490, "may 3 " * 30, "1," * 99):
-        for type_ in ("date", "number", "email", "phone", "boolean"):
-            assert len(read(text[:LONGEST_READ], type_)) <= MOST_READINGS
-    assert monotonic() - started < 30
+    with pace.at_most(6_000):
+        for text in ("3 may " * 80, "1/" * 240, "a@" * 240, "1," * 240, "ü" * 490, "may 3 " * 30, "1," * 99):
+            for type_ in ("date", "number", "email", "phone", "boolean"):
+                assert len(read(text[:LONGEST_READ], type_)) <= MOST_READINGS

@@ -1,6 +1,5 @@
 from datetime import UTC, datetime
 from random import Random
-from time import process_time
 from typing import Any
 
 import pytest
@@ -29,6 +28,7 @@ from domain.rules.build import (
 from domain.rules.calendar import Span, Unit
 from domain.rules.operators import Operator
 from domain.rules.tree import AudienceKind, AudienceRef, Condition, Limits, MemberOf, Quantifier, Rule
+from tests import pace
 from tests.domain.rules.generate import AUDIENCES, FIELDS, LIMITS, SETTINGS
 
 HERE = Place(path=("rule", "all", 0, "where"))
@@ -263,8 +263,7 @@ class _Thousands:
 def test_among_thousands_of_long_names_the_nearest_is_found_soon() -> None:
     known = _Thousands()
     nearest = known.all[5_000]
-    began = process_time()
-    with pytest.raises(UnknownAudience, match=f"Did you mean “{nearest}”"):
+    with pace.at_most(400), pytest.raises(UnknownAudience, match=f"Did you mean “{nearest}”"):
         build(
             _membership(_by_name(AudienceKind.GROUP, nearest[10:50] + "x" + nearest[50:])),
             FIELDS,
@@ -272,7 +271,6 @@ def test_among_thousands_of_long_names_the_nearest_is_found_soon() -> None:
             LIMITS,
             known,
         )
-    assert process_time() - began < 2
 
 
 def test_an_account_without_audiences_has_none_to_refer_to() -> None:

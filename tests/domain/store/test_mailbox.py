@@ -16,7 +16,7 @@ from domain.store.store import open_store
 from domain.store.stream import HistoryLost
 
 Database = AsyncDatabase[dict[str, Any]]
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 @pytest.fixture

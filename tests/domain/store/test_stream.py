@@ -15,7 +15,7 @@ from domain.store.server import read_traits
 from domain.store.store import Store, open_store
 from domain.store.stream import HistoryLost, Moment, StreamBatch, _batches
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 TRAITS = read_traits({"version": "8.0.0", "versionArray": [8, 0, 0, 0]})
 
 
