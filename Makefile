@@ -5,7 +5,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= python3
 BIN := .venv/bin
-WORKERS ?= 2
+WORKERS ?= 3
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .PHONY: demo test check bench soak run lock format clean

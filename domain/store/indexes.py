@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pymongo import IndexModel
-from pymongo.errors import CollectionInvalid
+from pymongo.errors import OperationFailure
 
 from domain.store.client import Database
 from domain.store.server import ServerTraits
@@ -62,6 +62,8 @@ COLLECTIONS = (
 OUTCOME_LIFETIME_SECONDS = 24 * 3600
 REQUEST_LIFETIME_SECONDS = 7 * 24 * 3600
 MAX_CONTACT_INDEXES = 40
+IMAGES: dict[str, Any] = {"changeStreamPreAndPostImages": {"enabled": True}}
+NAMESPACE_EXISTS = 48
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,23 +259,26 @@ def attribute_indexes(traits: ServerTraits, paths: Iterable[str]) -> list[Index]
 
 
 async def prepare(database: Database, traits: ServerTraits) -> None:
-    """Make the collections (contacts with pre-images) and the indexes that are not there yet."""
+    """Make the collections (contacts with pre-images) and the indexes that are not there yet; an index makes its collection."""
+    wanted = expected(traits)
+    indexed = {index.collection for index in wanted} - {CONTACTS}
     existing = set(await database.list_collection_names())
     for name in COLLECTIONS:
-        options: dict[str, Any] = {}
-        if name == CONTACTS:
-            options["changeStreamPreAndPostImages"] = {"enabled": True}
-        if name in existing:
-            if options:
-                await database.command("collMod", name, **options)
-            continue
-        try:
-            await database.create_collection(name, **options)
-        except CollectionInvalid:
-            # Another process of the same start made it in between.
-            if options:
-                await database.command("collMod", name, **options)
-    await _create(database, expected(traits))
+        new = name not in existing and (name in indexed or await _made(database, name))
+        if name == CONTACTS and not new:
+            await database.command("collMod", name, **IMAGES)
+    await _create(database, wanted)
+
+
+async def _made(database: Database, name: str) -> bool:
+    """Whether it was not there: another process of the same start may have made it meanwhile."""
+    try:
+        await database.create_collection(name, check_exists=False, **(IMAGES if name == CONTACTS else {}))
+    except OperationFailure as error:
+        if error.code != NAMESPACE_EXISTS:
+            raise
+        return False
+    return True
 
 
 async def prepare_attributes(database: Database, traits: ServerTraits, paths: Iterable[str]) -> None:
