@@ -18,9 +18,9 @@ from api.mutations import CLIENT_MUTATION_ID, Given, Payload, once
 from domain.errors import InvalidValue, ShoalError
 from domain.fields import FieldType as StoredFieldType
 from domain.imports.dates import DateOrder as StoredDateOrder
-from domain.imports.imports import Wanted
 from domain.imports.mapping import FieldChoice
 from domain.imports.options import Match, Mode
+from domain.imports.wanted import Wanted
 
 UPLOAD_PART = 1 << 20
 

@@ -23,7 +23,8 @@ from bson import ObjectId
 
 from domain.accounts import Account, Accounts
 from domain.imports.batching import BATCH
-from domain.imports.imports import KIND, Wanted
+from domain.imports.imports import KIND
+from domain.imports.wanted import Wanted
 from domain.membership.hub import Hub
 from domain.store.client import Database, connect, open_database
 from domain.store.server import ServerTraits

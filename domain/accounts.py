@@ -161,8 +161,9 @@ class Accounts:
         return account
 
     async def replies_secret(self, name: str) -> str | None:
-        """What replies to an account are signed with; None where it takes none, or is none. Nothing is kept of a "
-        "name that is asked for.
+        """What replies to an account are signed with; None where it takes none, or is none.
+
+        Nothing is kept of a name that is asked for: anybody may ask.
         """
         return await Channels(self._store.channels(name), private=self._private_targets).replies_secret()
 

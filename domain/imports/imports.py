@@ -9,11 +9,10 @@ server that is killed by `tests/api/test_imports_killed.py`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import timedelta
-from enum import Enum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,22 +20,21 @@ from typing import Any
 from bson import ObjectId
 
 from domain.definitions import Definitions, now
-from domain.errors import InvalidMapping, LimitExceeded, NotFound, VersionConflict
-from domain.fields import Field, FieldType
+from domain.errors import LimitExceeded, NotFound, VersionConflict
 from domain.groups import require_group
-from domain.imports.dates import DateOrder
-from domain.imports.detection import FileFormat
-from domain.imports.mapping import KEY, FieldChoice, Target, find_column, open_dates, resolve_choices
-from domain.imports.options import Match, Mode, Options
+from domain.imports.mapping import find_column, resolve_choices
+from domain.imports.options import Options
 from domain.imports.planning import Planner
 from domain.imports.rejects import COLUMNS, Rejection
 from domain.imports.running import Importer, Progress, Report, Way
 from domain.imports.sources import to_table
 from domain.imports.steps import Counts, Steps
-from domain.imports.suggesting import Column, suggest
+from domain.imports.stored import from_target, options_from, plain, targets_from
+from domain.imports.suggesting import suggest
 from domain.imports.telling import Telling
 from domain.imports.trying import Trial
 from domain.imports.undoing import undo
+from domain.imports.wanted import Wanted, check_dates, complete_options, suggested_choices
 from domain.imports.writing import Carries, Writer
 from domain.jobs import Cancelled, Jobs, Lost, Run
 from domain.membership.feed import Feed
@@ -56,23 +54,6 @@ LOOK_SECONDS = 20.0
 """For a file to be looked at, while somebody waits for it."""
 MOST_AUDIENCES = 1_000
 """Of which a trial tells that they would change."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What the caller says of an import that differs from what was suggested. `choices` and `left_out` are of single columns."""
-
-    match: Match | None = None
-    key_column: str | None = None
-    choices: tuple[FieldChoice, ...] = ()
-    left_out: tuple[str, ...] = ()
-    mode: Mode = Mode.BOTH
-    separator: str = ";"
-    dates: DateOrder | None = None
-    strict: bool = False
-    empty_removes: bool = True
-    keep_existing: bool = False
-    group: ObjectId | None = None
 
 
 class Imports:
@@ -118,7 +99,7 @@ class Imports:
             found = await asyncio.to_thread(
                 suggest, source.path, source.format, catalogue.settings, catalogue.fields
             )
-        suggested = _suggested(_plain(found.columns), options.choices, options.left_out)
+        suggested = suggested_choices(plain(found.columns), options.choices, options.left_out)
         return replace(options, choices=(*options.choices, *suggested))
 
     # ---- asked for -------------------------------------------------------------------------------------------------
@@ -161,9 +142,9 @@ class Imports:
             upload=upload,
             name=file.name,
             bytes=file.size,
-            format=_plain(source.format),
+            format=plain(source.format),
             sheets=list(source.sheets),
-            columns=_plain(found.columns),
+            columns=plain(found.columns),
             match=found.match.value,
             key_column=found.key_column,
         )
@@ -183,21 +164,21 @@ class Imports:
                 require_group(catalogue, wanted.group)
             except NotFound as error:
                 raise NotFound(error.message, path=("group",)) from None
-        options = _options(job, wanted)
+        options = complete_options(job, wanted)
         headers = [column["name"] for column in job["columns"]]
         find_column(headers, options.key_column)
         resolve_choices(headers, options.choices, catalogue.fields)
         for name in options.left_out:
             find_column(headers, name)
         await self._uploads.keep_until(upload.id, now() + FILE_KEPT)
-        _check_dates(job, options)
+        check_dates(job, options)
         states: tuple[str, ...] = ("ready",)
         if job["state"] == "failed" and await self.steps_of(identifier).last() is None:
             # Nothing was written: what was wrong can be said otherwise.
             states = ("ready", "failed")
         news: dict[str, Any] = {
             **dict.fromkeys(("targets", "counts", "finished", "trial")),
-            "options": _plain(options),
+            "options": plain(options),
             "started": now(),
             "percent": 0,
             "rate": 0.0,
@@ -264,19 +245,20 @@ class Imports:
                 return "done"
 
     async def _run(self, run: Run, *, trial: bool) -> None:
-        options = _from_document(run.document["options"])
+        options = options_from(run.document["options"])
         steps = self.steps_of(run.id)
         begun = None if trial else await steps.last()
         report = Report(counts=Counts() if begun is None else begun.counts)
         if not trial and run.document.get("targets"):
-            report.targets = await self._targets(run.document["targets"])
+            known = (await self._definitions.current()).fields
+            report.targets = targets_from(run.document["targets"], known)
         telling = Telling(run, report, trial=trial)
         trials: list[Trial] = []
 
         async def surveyed(matched_by: str) -> None:
             await self._store.prepare_attributes([matched_by] if matched_by != "key" else [])
             if not trial:
-                await run.note(targets=[_target(target) for target in report.targets])
+                await run.note(targets=[from_target(target) for target in report.targets])
 
         def carries(planner: Planner, column: str) -> Carries:
             if not trial:
@@ -320,23 +302,6 @@ class Imports:
             await self._uploads.write_to(upload, path)
             yield path
 
-    async def _targets(self, stored: Sequence[Mapping[str, Any]]) -> tuple[Target, ...]:
-        """The columns as they were when the run began. A field that changed its type since is found when a batch is written."""
-        known = (await self._definitions.current()).fields
-        targets = []
-        for each in stored:
-            field = Field(key=each["key"], label=each["label"], type=FieldType(each["type"]))
-            there = known.get(field.key)
-            if there is not None and there.type is field.type:
-                field = there
-            dates = None if each["dates"] is None else DateOrder(each["dates"])
-            targets.append(
-                Target(
-                    position=each["position"], name=each["name"], field=field, made=each["made"], dates=dates
-                )
-            )
-        return tuple(targets)
-
 
 def _started_before() -> VersionConflict:
     return VersionConflict(
@@ -353,118 +318,4 @@ def _foretold(trial: Trial, report: Report) -> dict[str, Any]:
             {"id": each, "joining": trial.joining[each], "leaving": trial.leaving[each]} for each in most
         ],
         "made": [{"key": field.key, "label": field.label, "type": field.type.value} for field in report.made],
-    }
-
-
-def _suggested(
-    columns: Sequence[Mapping[str, Any]], choices: Sequence[FieldChoice], left_out: Collection[str]
-) -> list[FieldChoice]:
-    """The fields that are suggested for the columns of which nothing else is said."""
-    named = {" ".join(choice.header.split()) for choice in choices}
-    given = {choice.key for choice in choices}
-    return [
-        FieldChoice(header=column["name"], key=column["key"])
-        for column in columns
-        if column["known"]
-        and column["key"] != KEY
-        and column["name"] not in named
-        and column["name"] not in left_out
-        and column["key"] not in given
-    ]
-
-
-def _options(job: Mapping[str, Any], wanted: Wanted) -> Options:
-    """What was suggested, but for what the caller wants otherwise."""
-    own = next((choice for choice in wanted.choices if choice.key == KEY), None)
-    left_out = {" ".join(name.split()) for name in wanted.left_out}
-    suggested = _suggested(job["columns"], wanted.choices, left_out)
-    key_column = wanted.key_column or (job["key_column"] if own is None else own.header)
-    if key_column is None:
-        raise InvalidMapping(
-            "Say which column tells the rows apart: none of them is different in every row.",
-            path=("keyColumn",),
-        )
-    said = wanted.key_column is not None or own is not None
-    match = wanted.match or (Match.KEY if said else Match(job["match"]))
-    if own is not None:
-        if match is not Match.KEY or " ".join(own.header.split()) != " ".join(key_column.split()):
-            raise InvalidMapping(
-                f"Only the column that rows are matched by is the key of a contact, and “{own.header[:60]}” is not that.",
-                path=("columns",),
-            )
-        left_out.add(own.header)
-    return Options(
-        key_column=key_column,
-        match=match,
-        choices=(*(choice for choice in wanted.choices if choice is not own), *suggested),
-        left_out=tuple(sorted(left_out)),
-        mode=wanted.mode,
-        separator=wanted.separator,
-        dates=wanted.dates,
-        strict=wanted.strict,
-        empty_removes=wanted.empty_removes,
-        keep_existing=wanted.keep_existing,
-        group=wanted.group,
-        encoding=job["format"]["encoding"] if job["format"]["sheet"] is None else None,
-        delimiter=job["format"]["delimiter"] if job["format"]["sheet"] is None else None,
-        sheet=job["format"]["sheet"],
-    )
-
-
-def _check_dates(job: Mapping[str, Any], options: Options) -> None:
-    """Raises `InvalidMapping` where the beginning of the file shows already that somebody must say how dates are to be read."""
-    choices = {choice.header: choice for choice in options.choices}
-    for column in job["columns"]:
-        name = column["name"]
-        choice = choices.get(name)
-        of_days = choice is None or choice.type in (None, FieldType.DATE, FieldType.DATETIME)
-        said = options.dates or (choice and choice.dates)
-        if column["dates_open"] and of_days and not said and name not in options.left_out:
-            raise open_dates(name)
-
-
-def _plain(value: Any) -> Any:
-    """As the database keeps it."""
-    match value:
-        case Enum():
-            return value.value
-        case dict():
-            return {key: _plain(each) for key, each in value.items()}
-        case list() | tuple():
-            return [_plain(each) for each in value]
-        case Options() | Column() | FileFormat():
-            return _plain(asdict(value))
-        case _:
-            return value
-
-
-def _from_document(document: Mapping[str, Any]) -> Options:
-    choices = tuple(
-        FieldChoice(
-            header=each["header"],
-            key=each["key"],
-            type=None if each["type"] is None else FieldType(each["type"]),
-            dates=None if each["dates"] is None else DateOrder(each["dates"]),
-        )
-        for each in document["choices"]
-    )
-    read = {
-        "match": Match(document["match"]),
-        "mode": Mode(document["mode"]),
-        "dates": None if document["dates"] is None else DateOrder(document["dates"]),
-        "choices": choices,
-        "left_out": tuple(document["left_out"]),
-    }
-    return Options(**{**document, **read})
-
-
-def _target(target: Target) -> dict[str, Any]:
-    return {
-        "position": target.position,
-        "name": target.name,
-        "key": target.field.key,
-        "label": target.field.label,
-        "type": target.field.type.value,
-        "made": target.made,
-        "dates": None if target.dates is None else target.dates.value,
     }

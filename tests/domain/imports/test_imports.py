@@ -13,9 +13,10 @@ from bson import ObjectId
 from domain.accounts import Account
 from domain.errors import InvalidMapping, LimitExceeded, NotFound, UnreadableFile, VersionConflict
 from domain.imports.dates import DateOrder
-from domain.imports.imports import KIND, Wanted
+from domain.imports.imports import KIND
 from domain.imports.mapping import FieldChoice
 from domain.imports.options import Match, Mode
+from domain.imports.wanted import Wanted
 from domain.store.client import Document
 from tests.domain.conftest import DEADLINE, World
 
