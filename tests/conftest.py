@@ -19,9 +19,10 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 from bson.codec_options import CodecOptions
 from hypothesis import settings
-from pymongo import AsyncMongoClient, WriteConcern
+from pymongo import WriteConcern
 from pymongo.asynchronous.database import AsyncDatabase
 
+from domain.store.client import connect
 from tests import server
 
 # Generated tests are judged by their answers, not by the clock: a busy machine is no defect.
@@ -105,7 +106,7 @@ def mongodb_uri() -> Iterator[str]:
 @pytest.fixture
 async def database(mongodb_uri: str) -> AsyncIterator[AsyncDatabase[dict[str, Any]]]:
     """An empty database of the test's own, gone after it."""
-    async with AsyncMongoClient[dict[str, Any]](mongodb_uri) as client:
+    async with connect(mongodb_uri) as client:
         name = f"shoal_test_{secrets.token_hex(6)}"
         try:
             yield client.get_database(

@@ -20,9 +20,10 @@ from contextlib import suppress
 import structlog
 
 from domain.membership.lease import Candidate, LeaseLost
-from domain.membership.run import Run
+from domain.membership.run import PUT_BACK, Run
 from domain.membership.telling import Publish
 from domain.membership.writer import Written
+from domain.store.checkpoint import PutBack
 from domain.store.client import DatabaseError
 from domain.store.store import Store
 from domain.store.stream import HistoryLost
@@ -94,6 +95,8 @@ class Engine:
                     f"what happened since the last checkpoint can no longer be told: {failed.exceptions[0]}"
                 )
                 log.warning("engine.history_lost", because=lost_now)
+            except* PutBack:
+                lost_now = PUT_BACK
             except* DatabaseError as failed:
                 log.warning(
                     "engine.database_failed", error=repr(failed.exceptions[0]), retry_in_seconds=delay

@@ -68,6 +68,7 @@ log = structlog.get_logger(__name__)
 HEARTBEAT_SECONDS = 1.0
 IDLE_CHECKPOINT_SECONDS = 10.0
 MOST_TOLD_AT_ONCE = 1_000
+PUT_BACK = "the database was put back to an earlier state"
 
 
 class Run:
@@ -109,17 +110,18 @@ class Run:
     async def work(self, lost: str | None) -> None:
         """Follow the stream from the checkpoint. Without one, or where `lost` says why, from now, reconciling every audience.
 
-        Raises an exception group of what went wrong.
+        Raises an exception group of what went wrong; of `PutBack` where the next run is to be told `PUT_BACK`.
         """
         known = await self._store.checkpoints.load()
         if lost is None and known is not None and await self._written.is_gone_from(known, self._store.log):
-            lost = "the database was put back to an earlier state"
+            lost = PUT_BACK
         checkpoint = None if lost else known
         if checkpoint is None:
             # What the stream told of may have been dropped, with its indexes and its pre-images.
             await self._store.prepare()
         else:
             self._reached = checkpoint
+            self._writer.seen = Position(checkpoint.position)
             self._ledger.start = self._position = Position(checkpoint.position)
             self._second = positions.second_of(self._position)
             await self._in_force.load(self._store, checkpoint.revisions)

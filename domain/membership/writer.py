@@ -74,6 +74,8 @@ class LogWriter:
         self._unsaved: Checkpoint | None = None
         self._saved_at = 0.0
         self._written = written
+        self.seen: Position | None = None
+        """Where the checkpoint was that was found or saved last."""
 
     async def put(self, output: Output) -> None:
         """Hand over an output; waits while too many are waiting."""
@@ -84,7 +86,7 @@ class LogWriter:
         await self._queue.put(None)
 
     async def work(self) -> None:
-        """Write until closed. Raises what the database raises: the engine's run ends with it."""
+        """Write until closed. Raises what the database raises, and `PutBack`: the engine's run ends with it."""
         open_ = True
         while open_:
             outputs, open_ = await self._take()
@@ -125,9 +127,12 @@ class LogWriter:
 
     async def save(self, checkpoint: Checkpoint, *, back: bool = False) -> bool:
         """Save a checkpoint at once: everything before it is in the log. Whether it stands: see `Checkpoints.save`."""
-        stands = await self._checkpoints.save(checkpoint, term=self._term, back=back)
+        stands = await self._checkpoints.save(
+            checkpoint, term=self._term, seen=None if back else self.seen, back=back
+        )
         self._unsaved = None
         self._saved_at = time.monotonic()
         if stands:
-            self._written.term, self._written.checkpoint = self._term, Position(checkpoint.position)
+            self.seen = Position(checkpoint.position)
+            self._written.term, self._written.checkpoint = self._term, self.seen
         return stands

@@ -10,7 +10,10 @@ stored: it began at what was stored then, or counted everything afresh because t
 position it found may belong to a history that there is no more (a database put back to an earlier state). The worst that an
 earlier position leads to is that a part of the stream is worked through again. An earlier term's word, on the other hand,
 is that of an engine which was taken for dead, and is passed over however far it has come: the part that it worked through is
-worked through by its successor, too. Held by `tests/domain/store/test_indexes.py`.
+worked through by its successor, too.
+
+A database that was put back while somebody followed its stream is told by the stored position, too: it lies before what they
+have seen there. Nothing is saved then, for it would hide that. Held by `tests/domain/store/test_indexes.py`.
 """
 
 from __future__ import annotations
@@ -38,6 +41,10 @@ class Checkpoint:
     """That of whoever has saved it; none of one that is still to be saved."""
 
 
+class PutBack(Exception):
+    """The database does not hold what it has acknowledged: it was put back to an earlier state."""
+
+
 class Checkpoints:
     """Loading and saving it."""
 
@@ -55,16 +62,22 @@ class Checkpoints:
             term=document.get("term", 0),
         )
 
-    async def save(self, checkpoint: Checkpoint, *, term: int, back: bool = False) -> bool:
+    async def save(
+        self, checkpoint: Checkpoint, *, term: int, seen: str | None = None, back: bool = False
+    ) -> bool:
         """Changes nothing where a later term has saved, or, unless it may go `back`, this one further on. Whether it stands.
+
+        `seen` is a position that whoever saves has seen stored: raises `PutBack` where what is stored now lies before it.
 
         Cost: the document grows with the number of accounts, some 40 bytes each.
         """
         position = checkpoint.position
-        overtaken: list[Document] = [{"term": {"$gt": term}}]
+        instead: list[Document] = [{"term": {"$gt": term}}]
         if not back:
-            overtaken.append({"term": term, "position": {"$gt": position}})
-        not_overtaken = {"_id": _ENGINE, "$nor": overtaken}
+            instead.append({"term": term, "position": {"$gt": position}})
+        if seen is not None:
+            instead.append({"position": {"$lt": seen}})
+        unless = {"_id": _ENGINE, "$nor": instead}
         document = {
             "term": term,
             "token": dict(checkpoint.token),
@@ -75,8 +88,13 @@ class Checkpoints:
             ],
         }
         try:
-            await self._collection.update_one(not_overtaken, {"$set": document}, upsert=True)
+            result = await self._collection.update_one(unless, {"$set": document}, upsert=seen is None)
         except DuplicateKeyError:
             # It was overtaken: the filter found nothing, and the insert met what is stored.
             return False
-        return True
+        if seen is None or result.matched_count:
+            return True
+        stored = await self.load()
+        if stored is None or (stored.term <= term and stored.position < seen):
+            raise PutBack
+        return False

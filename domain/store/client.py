@@ -7,7 +7,7 @@ true`): a membership event must never announce what a crash can take back. Datet
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC
 from typing import Any
@@ -18,9 +18,11 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import ConfigurationError
 from pymongo.errors import ConnectionFailure as DatabaseUnreachable
 from pymongo.errors import PyMongoError as DatabaseError
+from pymongo.monitoring import CommandListener
 from pymongo.read_concern import ReadConcern
 
 from domain.store.cancelling import heed_cancellation
+from domain.store.outages import Outages
 
 __all__ = [
     "CODEC",
@@ -49,7 +51,9 @@ CODEC: CodecOptions[Document] = CodecOptions(
 )
 
 
-def connect(uri: str, *, timeout_seconds: float = 10.0) -> AsyncMongoClient[Document]:
+def connect(
+    uri: str, *, timeout_seconds: float = 10.0, listeners: Sequence[CommandListener] = ()
+) -> AsyncMongoClient[Document]:
     """A client for `uri`. Nothing is sent until the first operation, which fails after `timeout_seconds` without a server.
 
     Raises `DatabaseError` for a URI that is none.
@@ -61,6 +65,7 @@ def connect(uri: str, *, timeout_seconds: float = 10.0) -> AsyncMongoClient[Docu
             tzinfo=UTC,
             appname="shoal",
             serverSelectionTimeoutMS=int(timeout_seconds * 1000),
+            event_listeners=[*listeners, Outages()],
         )
     except ValueError as error:
         raise ConfigurationError(str(error)) from error

@@ -18,10 +18,11 @@ from typing import Any
 
 from bson import Timestamp
 from pymongo.asynchronous.change_stream import AsyncChangeStream
-from pymongo.errors import OperationFailure
+from pymongo.errors import AutoReconnect, OperationFailure
 
 from domain.store.client import Database, Document
 from domain.store.indexes import CONTACTS, DEFINITIONS, FENCES, REQUESTS
+from domain.store.outages import Outages, outages_of
 from domain.store.server import ServerTraits
 
 HISTORY_LOST = frozenset({280, 286, 10334})
@@ -63,7 +64,8 @@ async def follow(
 ) -> AsyncGenerator[StreamBatch, None]:
     """The batches from `token` on, or from now; the first has no moments and says where the stream stands.
 
-    Raises `HistoryLost` where the server no longer has what follows the token, or the stream was invalidated.
+    Raises `HistoryLost` where the server no longer has what follows the token, or the stream was invalidated, and `AutoReconnect`
+    after any outage.
     """
     pipeline: list[Document] = [
         {
@@ -78,6 +80,8 @@ async def follow(
     ]
     if traits.splits_large_events:
         pipeline.append({"$changeStreamSplitLargeEvent": {}})
+    outages = outages_of(database.client)
+    before = outages.count
     with history_lost(token):
         stream = await database.watch(
             pipeline,
@@ -88,7 +92,7 @@ async def follow(
         async with stream:
             if (start := stream.resume_token) is not None:
                 yield StreamBatch([], start)
-            async with aclosing(_batches(stream, traits)) as batches:
+            async with aclosing(_batches(_Unbroken(stream, outages, before), traits)) as batches:
                 async for batch in batches:
                     yield batch
 
@@ -106,9 +110,29 @@ def history_lost(token: Mapping[str, Any] | None) -> Iterator[None]:
         raise HistoryLost("the server closed the stream") from error
 
 
-async def _batches(
-    stream: AsyncChangeStream[Document], traits: ServerTraits
-) -> AsyncGenerator[StreamBatch, None]:
+class _Unbroken:
+    """A change stream that fails where the connection was lost since there had been so many `before`.
+
+    The driver would go on by itself, unseen, behind an outage in which the database may have been put back to an earlier state.
+    """
+
+    def __init__(self, stream: AsyncChangeStream[Document], outages: Outages, before: int) -> None:
+        self._stream = stream
+        self._outages = outages
+        self._before = before
+
+    @property
+    def resume_token(self) -> Mapping[str, Any] | None:
+        return self._stream.resume_token
+
+    async def try_next(self) -> Document | None:
+        event = await self._stream.try_next()
+        if self._outages.count != self._before:
+            raise AutoReconnect("the database was away while its change stream was followed")
+        return event
+
+
+async def _batches(stream: _Unbroken, traits: ServerTraits) -> AsyncGenerator[StreamBatch, None]:
     complete: list[Moment] = []
     current: Moment | None = None
     fragments = Fragments()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC
-from typing import Any
+from functools import partial
 
 import pytest
-from pymongo import AsyncMongoClient
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from api.server import serving
 from api.settings import Settings
+from domain.store.client import connect
 from domain.store.indexes import CHECKPOINTS, JOBS, LEASES
 from domain.store.indexes import RUNS as CAMPAIGN_RUNS
 from tests.api.client import Client
@@ -55,10 +54,7 @@ class Counter(CommandListener):
 async def counter(monkeypatch: pytest.MonkeyPatch) -> Counter:
     counter = Counter()
 
-    def listened(uri: str) -> AsyncMongoClient[dict[str, Any]]:
-        return AsyncMongoClient(uri, tz_aware=True, tzinfo=UTC, event_listeners=[counter])
-
-    monkeypatch.setattr("domain.store.client.connect", listened)
+    monkeypatch.setattr("domain.store.client.connect", partial(connect, listeners=[counter]))
     return counter
 
 

@@ -175,8 +175,10 @@ class PausedStore(Store):
             await found.renewing.wait()
             return await renew(term)
 
-        async def saved(checkpoint: Checkpoint, *, term: int, back: bool = False) -> bool:
-            stands = await save(checkpoint, term=term, back=back)
+        async def saved(
+            checkpoint: Checkpoint, *, term: int, seen: str | None = None, back: bool = False
+        ) -> bool:
+            stands = await save(checkpoint, term=term, seen=seen, back=back)
             stored = await found._database["checkpoints"].find_one({})
             assert stored is not None
             found.saved.append((checkpoint.position, stored["term"]))

@@ -74,6 +74,7 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 async def test_a_database_put_back_to_an_earlier_state_resets_whoever_was_told_of_the_later_one(
     tmp_path: Path,
 ) -> None:
+    """It is away for less time than the driver waits for it, which would go on by itself as if nothing had been."""
     place, backup = tmp_path / "data", tmp_path / "backup"
     async with AsyncExitStack() as stack:
         address = Address()
@@ -87,7 +88,7 @@ async def test_a_database_put_back_to_an_earlier_state_resets_whoever_was_told_o
                 address.cut()
 
         async with database() as uri:
-            client = await stack.enter_async_context(connect(uri, timeout_seconds=1))
+            client = await stack.enter_async_context(connect(uri, timeout_seconds=20))
             opened = open_database(client, "shoal")
             store, hub = await open_store(opened), Hub()
             world = World(opened, store, hub, Accounts(store, hub))
@@ -140,8 +141,33 @@ async def until_saved(world: World) -> None:
 
 async def until_another_era(hub: Hub, era: int) -> None:
     """A run has begun since."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(DEADLINE):
         await hub.until(lambda: hub.era > era)
+
+
+async def test_a_checkpoint_that_lies_before_what_was_saved_resets_also_where_no_outage_was_noticed(
+    world: World,
+) -> None:
+    checkpoints = world.database["checkpoints"]
+    async with world.engine():
+        segment = await world.segment("Named", "first_name is not empty")
+        contact = await world.contact(first_name="Ann")
+        watcher = Watched(world, segment)
+        await watcher.until(1)
+        await until_saved(world)
+        earlier = await checkpoints.find_one({})
+        assert earlier is not None
+        await world.change(contact, first_name="")
+        await watcher.until(2)
+        await until_saved(world)
+        await checkpoints.replace_one({}, earlier)
+        await world.change(contact, first_name="Anna")
+        *_, joined, reset = await watcher.until(4)
+        assert isinstance(joined, LogEntry)
+        assert isinstance(reset, Reset)
+        assert (reset.size, reset.because) == (1, "the database was put back to an earlier state")
+        await check_against_the_query(world, segment, set())
+        await watcher.stop()
 
 
 async def test_what_is_of_a_time_to_which_the_database_has_not_come_is_forgotten_and_told_of(

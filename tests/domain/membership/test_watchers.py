@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from bson import ObjectId, Timestamp
-from pymongo import AsyncMongoClient
 
 from domain.accounts import Accounts
 from domain.membership import position as positions
@@ -17,7 +16,7 @@ from domain.membership.feed import FeedEvent, Started
 from domain.membership.hub import Hub
 from domain.membership.messages import Progress, read_progress
 from domain.membership.position import Position
-from domain.store.client import CODEC, Document
+from domain.store.client import CODEC, connect
 from domain.store.indexes import CHANGES, CUTS
 from domain.store.log import EntryKind, LogEntry
 from domain.store.past import NEAR
@@ -67,7 +66,7 @@ async def process(world: World, uri: str, monkeypatch: pytest.MonkeyPatch) -> As
         await publish(progress)
 
     monkeypatch.setattr(world, "publish", publish_to_both)
-    async with AsyncMongoClient[Document](uri, event_listeners=[counter]) as client:
+    async with connect(uri, listeners=[counter]) as client:
         accounts = Accounts(
             await open_store(client.get_database(world.database.name, codec_options=CODEC)), hub
         )

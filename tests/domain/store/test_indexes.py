@@ -7,7 +7,7 @@ from bson import ObjectId
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import DuplicateKeyError
 
-from domain.store.checkpoint import Checkpoint
+from domain.store.checkpoint import Checkpoint, PutBack
 from domain.store.client import open_database
 from domain.store.indexes import (
     ATTRIBUTE_WILDCARDS,
@@ -137,3 +137,31 @@ async def test_a_run_that_begins_afresh_may_take_the_checkpoint_back_but_not_tha
     assert await save("5", term=2, back=False) == (False, "7", 2)
     assert await save("5", term=2, back=True) == (True, "5", 2)
     assert await save("9", term=1, back=True) == (False, "5", 2)
+
+
+async def test_a_checkpoint_is_not_saved_over_one_that_was_put_back(
+    database: AsyncDatabase[dict[str, Any]],
+) -> None:
+    store = await open_store(open_database(database.client, database.name))
+
+    async def save(position: str, *, term: int, seen: str | None) -> bool:
+        checkpoint = Checkpoint(token={}, position=position, revisions={})
+        return await store.checkpoints.save(checkpoint, term=term, seen=seen)
+
+    assert await save("5", term=1, seen=None)
+    assert await save("7", term=1, seen="5")
+    for seen in ("7", "8"):
+        assert await save("9", term=2, seen="7")
+        assert not await save("8", term=2, seen=seen)
+        assert not await save("9", term=1, seen=seen)
+        await database["checkpoints"].update_one({}, {"$set": {"position": "6", "term": 1}})
+        with pytest.raises(PutBack):
+            await save("9", term=2, seen=seen)
+        found = await store.checkpoints.load()
+        assert found is not None
+        assert (found.position, found.term) == ("6", 1)
+        await database["checkpoints"].update_one({}, {"$set": {"position": "7"}})
+    await database["checkpoints"].delete_many({})
+    with pytest.raises(PutBack):
+        await save("9", term=2, seen="7")
+    assert await store.checkpoints.load() is None
