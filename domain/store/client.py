@@ -22,7 +22,7 @@ from pymongo.monitoring import CommandListener
 from pymongo.read_concern import ReadConcern
 
 from domain.store.cancelling import heed_cancellation
-from domain.store.outages import Outages
+from domain.store.openings import Openings
 
 __all__ = [
     "CODEC",
@@ -65,7 +65,7 @@ def connect(
             tzinfo=UTC,
             appname="shoal",
             serverSelectionTimeoutMS=int(timeout_seconds * 1000),
-            event_listeners=[*listeners, Outages()],
+            event_listeners=[*listeners, Openings()],
         )
     except ValueError as error:
         raise ConfigurationError(str(error)) from error

@@ -11,18 +11,19 @@ Held by `tests/domain/store/test_stream.py`.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from bson import Timestamp
+from bson import ObjectId, Timestamp
 from pymongo.asynchronous.change_stream import AsyncChangeStream
 from pymongo.errors import AutoReconnect, OperationFailure
 
 from domain.store.client import Database, Document
 from domain.store.indexes import CONTACTS, DEFINITIONS, FENCES, REQUESTS
-from domain.store.outages import Outages, outages_of
+from domain.store.openings import openings_of
 from domain.store.server import ServerTraits
 
 HISTORY_LOST = frozenset({280, 286, 10334})
@@ -65,7 +66,7 @@ async def follow(
     """The batches from `token` on, or from now; the first has no moments and says where the stream stands.
 
     Raises `HistoryLost` where the server no longer has what follows the token, or the stream was invalidated, and `AutoReconnect`
-    after any outage.
+    where it was lost: whoever follows it begins again, at a place of which they know that it is still there.
     """
     pipeline: list[Document] = [
         {
@@ -80,21 +81,25 @@ async def follow(
     ]
     if traits.splits_large_events:
         pipeline.append({"$changeStreamSplitLargeEvent": {}})
-    outages = outages_of(database.client)
-    before = outages.count
-    with history_lost(token):
-        stream = await database.watch(
-            pipeline,
-            full_document_before_change="whenAvailable",
-            resume_after=token,
-            max_await_time_ms=AWAIT_MS,
-        )
-        async with stream:
-            if (start := stream.resume_token) is not None:
-                yield StreamBatch([], start)
-            async with aclosing(_batches(_Unbroken(stream, outages, before), traits)) as batches:
-                async for batch in batches:
-                    yield batch
+    openings, comment = openings_of(database.client).of, str(ObjectId())
+    try:
+        with history_lost(token):
+            stream = await database.watch(
+                pipeline,
+                full_document_before_change="whenAvailable",
+                resume_after=token,
+                max_await_time_ms=AWAIT_MS,
+                comment=comment,
+            )
+            async with stream:
+                unbroken = _Unbroken(stream, openings, comment)
+                if (start := stream.resume_token) is not None:
+                    yield StreamBatch([], start)
+                async with aclosing(_batches(unbroken, traits)) as batches:
+                    async for batch in batches:
+                        yield batch
+    finally:
+        del openings[comment]
 
 
 @contextmanager
@@ -111,15 +116,13 @@ def history_lost(token: Mapping[str, Any] | None) -> Iterator[None]:
 
 
 class _Unbroken:
-    """A change stream that fails where the connection was lost since there had been so many `before`.
+    """A change stream that fails where it was opened again since. Made once it is open."""
 
-    The driver would go on by itself, unseen, behind an outage in which the database may have been put back to an earlier state.
-    """
-
-    def __init__(self, stream: AsyncChangeStream[Document], outages: Outages, before: int) -> None:
+    def __init__(self, stream: AsyncChangeStream[Document], openings: Counter[str], comment: str) -> None:
         self._stream = stream
-        self._outages = outages
-        self._before = before
+        self._openings = openings
+        self._comment = comment
+        self._at_first = openings[comment]
 
     @property
     def resume_token(self) -> Mapping[str, Any] | None:
@@ -127,8 +130,10 @@ class _Unbroken:
 
     async def try_next(self) -> Document | None:
         event = await self._stream.try_next()
-        if self._outages.count != self._before:
-            raise AutoReconnect("the database was away while its change stream was followed")
+        if self._openings[self._comment] != self._at_first:
+            raise AutoReconnect(
+                "the change stream was lost, and the database may have been put back meanwhile"
+            )
         return event
 
 

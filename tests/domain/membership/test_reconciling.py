@@ -253,8 +253,10 @@ async def test_an_engine_that_is_replaced_while_it_begins_afresh_withdraws_nothi
     await lose_history(world)
     save, take, lost = Checkpoints.save, Candidate.take, asyncio.Event()
 
-    async def replaced(self: Checkpoints, checkpoint: Checkpoint, *, term: int, back: bool = False) -> bool:
-        stands = await save(self, checkpoint, term=term, back=back)
+    async def replaced(
+        self: Checkpoints, checkpoint: Checkpoint, *, term: int, seen: str | None = None, back: bool = False
+    ) -> bool:
+        stands = await save(self, checkpoint, term=term, seen=seen, back=back)
         if back:
             await world.store.leases.take(await world.store.leases.load(), "another")
         return stands

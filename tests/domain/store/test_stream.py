@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from bson import Timestamp
 from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import AutoReconnect
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from domain.store import embedded
 from domain.store.client import connect, open_database
@@ -75,6 +77,44 @@ async def test_a_token_goes_on_right_behind_its_batch(
         rest, _ = await moments(again, 5 - len(seen))
     keys = [moment.events[0]["documentKey"]["_id"] for moment in [*seen, *rest]]
     assert keys == list(range(5))
+
+
+class Cursors(CommandListener):
+    """Those of the change streams that were opened."""
+
+    def __init__(self) -> None:
+        self.opened: list[int] = []
+
+    def started(self, event: CommandStartedEvent) -> None: ...
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        if event.command_name == "aggregate":
+            self.opened.append(event.reply["cursor"]["id"])
+
+    def failed(self, event: CommandFailedEvent) -> None: ...
+
+
+async def test_a_stream_that_the_driver_would_open_again_unseen_fails(
+    mongodb_uri: str, database: AsyncDatabase[dict[str, Any]]
+) -> None:
+    """As where the database was away, and is another behind it."""
+    cursors = Cursors()
+    async with connect(mongodb_uri, listeners=[cursors]) as client:
+        store = await open_store(open_database(client, database.name))
+        async with aclosing(store.follow(None)) as stream:
+            await anext(stream)
+
+            async def follow() -> None:
+                while True:
+                    await database["contacts"].insert_one({})
+                    await moments(stream, 1)
+                    # SecantusDB goes on with a cursor that is being read from, which MongoDB ends.
+                    await asyncio.sleep(0.2)
+                    await database.command("killCursors", "$cmd.aggregate", cursors=cursors.opened)
+
+            with pytest.raises(AutoReconnect, match="was lost"):
+                await follow()
+    assert len(cursors.opened) == 2
 
 
 async def test_only_contacts_definitions_and_fences_are_followed(
