@@ -16,9 +16,9 @@ from api.fields import Field, to_field
 from api.ids import Kind, require_id, to_id
 from api.mutations import CLIENT_MUTATION_ID, Act, Given, Payload, once
 from api.values import AttributeValue
-from domain.campaigns.replies import Reply as StoredReply
-from domain.campaigns.replies import ReplyState as StoredState
-from domain.campaigns.replies import Sender
+from domain.campaigns.reply import Reply as StoredReply
+from domain.campaigns.reply import ReplyState as StoredState
+from domain.campaigns.senders import Sender
 from domain.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -117,14 +117,14 @@ def to_reply(reply: StoredReply) -> Reply:
 
 
 async def reply_of(info: Info, identifier: ObjectId | None) -> Reply | None:
-    found = None if identifier is None else await info.context.account.replies.get(identifier)
+    found = None if identifier is None else await info.context.account.replies.kept.get(identifier)
     return None if found is None else to_reply(found)
 
 
 async def replies_page(
     info: Info, campaign: ObjectId | None, state: ReplyState | None, first: int | None, after: After
 ) -> Connection[Reply]:
-    replies = info.context.account.replies
+    replies = info.context.account.replies.kept
     wanted = None if state is None else StoredState(str(state.value))
     return await by_identifier(
         "replies",

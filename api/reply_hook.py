@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 
 from api.limits import BODY_SECONDS, MAX_REQUESTS
 from domain.accounts import Accounts
-from domain.campaigns.replies import Sender
+from domain.campaigns.senders import Sender
 from domain.campaigns.signing import is_signed, new_secret
 from domain.errors import ShoalError, Unavailable
 from domain.store.client import DatabaseUnreachable

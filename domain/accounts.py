@@ -87,7 +87,7 @@ class Account:
         )
         self.history = History(self.feed, past)
         self.progresses = Progresses(
-            self.definitions, self.contacts, self.deliveries, self.replies, self.feed, self.history
+            self.definitions, self.contacts, self.deliveries, self.replies.kept, self.feed, self.history
         )
         self.outcomes = Outcomes(store.outcomes(name))
         self.jobs = Jobs(store.jobs(name))

@@ -8,7 +8,7 @@ from bson import ObjectId
 
 from domain.campaigns.deliveries import DeliveryState
 from domain.campaigns.progress import Forecast, Progress, forecast
-from domain.campaigns.replies import Sender
+from domain.campaigns.senders import Sender
 from domain.errors import InvalidState, NotFound
 from domain.membership.history import Growth
 from tests.domain.campaigns.drafts import draft, group

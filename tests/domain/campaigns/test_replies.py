@@ -8,7 +8,9 @@ from domain.accounts import Account
 from domain.campaign import Campaign
 from domain.campaigns.composing import Letter
 from domain.campaigns.deliveries import delivery_id
-from domain.campaigns.replies import Replies, Reply, ReplyState, Sender
+from domain.campaigns.replies import Replies
+from domain.campaigns.reply import Reply, ReplyState
+from domain.campaigns.senders import Sender
 from domain.contacts import Contacts
 from domain.errors import InvalidState, InvalidValue, NotFound, ValueChanged
 from domain.fields import FieldType
@@ -194,7 +196,7 @@ async def test_a_reply_of_nobody_is_kept_until_somebody_says_whose_it_is(
         await account.replies.resolve(taken.id, value=BIRTHDATE)
     known = await account.replies.resolve(taken.id, contact=ann)
     assert (known.state, known.contact, known.campaign) == (CAPTURED, ann, campaign.id)
-    assert await account.replies.count(None, UNKNOWN) == 3
+    assert await account.replies.kept.count(None, UNKNOWN) == 3
 
 
 async def test_of_several_with_one_address_it_is_the_one_that_was_asked_and_else_nobodys(
@@ -257,9 +259,9 @@ async def test_the_same_reply_twice_is_one(world: World, campaign: Campaign, acc
     assert {each.id for each in await asyncio.gather(*[record(one) for _ in range(5)])} == {one}
     same = await asyncio.gather(*[record(ObjectId(), "m1") for _ in range(5)])
     assert len({each.id for each in same}) == 1
-    assert await account.replies.count(None, None) == 2
-    assert await account.replies.contacts_of(campaign.id) == 1
-    assert await account.replies.contacts_of(campaign.id, REVIEW) == 0
+    assert await account.replies.kept.count(None, None) == 2
+    assert await account.replies.kept.contacts_of(campaign.id) == 1
+    assert await account.replies.kept.contacts_of(campaign.id, REVIEW) == 0
 
 
 async def test_a_process_that_ends_while_a_reply_is_read_leaves_it_to_the_next_one(
@@ -291,11 +293,11 @@ async def test_a_process_that_ends_while_a_reply_is_read_leaves_it_to_the_next_o
         with pytest.raises(Killed):
             await reply(world, "3 May 1990", contact)
         monkeypatch.undo()
-    assert await account.replies.count(None, ReplyState.RECEIVED) == 3
+    assert await account.replies.kept.count(None, ReplyState.RECEIVED) == 3
     account.replies.resume()
     async with asyncio.timeout(DEADLINE):
         await account.replies.idle()
-    found = await account.replies.page(None, CAPTURED, after=None, limit=10)
+    found = await account.replies.kept.page(None, CAPTURED, after=None, limit=10)
     assert [(each.value, each.before) for each in found] == [(BIRTHDATE, None)] * 3
     # So each can be taken back.
     for each in found:
