@@ -38,6 +38,9 @@ __all__ = [
 heed_cancellation()
 
 CLOSE_SECONDS = 2.0
+IDLE_SECONDS = 60.0
+"""After which a connection is not used any more. SecantusDB closes it after 300, firewalls after their own time; the
+driver does not see it, and what it does not try again would fail."""
 
 Document = dict[str, Any]
 Database = AsyncDatabase[Document]
@@ -52,7 +55,11 @@ CODEC: CodecOptions[Document] = CodecOptions(
 
 
 def connect(
-    uri: str, *, timeout_seconds: float = 10.0, listeners: Sequence[CommandListener] = ()
+    uri: str,
+    *,
+    timeout_seconds: float = 10.0,
+    idle_seconds: float = IDLE_SECONDS,
+    listeners: Sequence[CommandListener] = (),
 ) -> AsyncMongoClient[Document]:
     """A client for `uri`. Nothing is sent until the first operation, which fails after `timeout_seconds` without a server.
 
@@ -65,6 +72,7 @@ def connect(
             tzinfo=UTC,
             appname="shoal",
             serverSelectionTimeoutMS=int(timeout_seconds * 1000),
+            maxIdleTimeMS=int(idle_seconds * 1000),
             event_listeners=[*listeners, Openings()],
         )
     except ValueError as error:

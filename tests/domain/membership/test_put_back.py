@@ -24,51 +24,7 @@ from tests.domain.conftest import DEADLINE, Watched, World
 from tests.domain.membership.test_engine import check_against_the_query
 from tests.domain.membership.test_reconciling import moves
 from tests.domain.membership.turning import TurnedStore
-
-
-class Address:
-    """One address for a database that is started again and again, each time on another port."""
-
-    def __init__(self) -> None:
-        self._connected: set[asyncio.Task[None]] = set()
-        self.port = 0
-        self.behind = 0
-
-    @asynccontextmanager
-    async def listening(self) -> AsyncIterator[None]:
-        async with await asyncio.start_server(self._accept, "127.0.0.1", 0) as server:
-            self.port = server.sockets[0].getsockname()[1]
-            yield
-            self.cut()
-
-    def cut(self) -> None:
-        for task in self._connected:
-            task.cancel()
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connected.add(task)
-        try:
-            there, back = await asyncio.open_connection("127.0.0.1", self.behind)
-            try:
-                async with asyncio.TaskGroup() as both:
-                    both.create_task(_pass_on(reader, back))
-                    both.create_task(_pass_on(there, writer))
-            finally:
-                back.close()
-        except (OSError, asyncio.CancelledError, ExceptionGroup):
-            pass
-        finally:
-            self._connected.discard(task)
-            writer.close()
-
-
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
-    raise ConnectionError
+from tests.relay import Relay
 
 
 async def test_a_database_put_back_to_an_earlier_state_resets_whoever_was_told_of_the_later_one(
@@ -77,15 +33,15 @@ async def test_a_database_put_back_to_an_earlier_state_resets_whoever_was_told_o
     """It is away for less time than the driver waits for it, which would go on by itself as if nothing had been."""
     place, backup = tmp_path / "data", tmp_path / "backup"
     async with AsyncExitStack() as stack:
-        address = Address()
-        await stack.enter_async_context(address.listening())
+        relay = Relay()
+        await stack.enter_async_context(relay.listening())
 
         @asynccontextmanager
         async def database() -> AsyncIterator[str]:
             async with embedded.running(place, durable=False) as server:
-                address.behind = server.port
-                yield server.uri.replace(f":{server.port}/", f":{address.port}/")
-                address.cut()
+                relay.behind = server.port
+                yield server.uri.replace(f":{server.port}/", f":{relay.port}/")
+                relay.cut()
 
         async with database() as uri:
             client = await stack.enter_async_context(connect(uri, timeout_seconds=20))
