@@ -32,9 +32,9 @@ class Relay:
         try:
             there, back = await asyncio.open_connection("127.0.0.1", self.behind)
             try:
-                async with asyncio.TaskGroup() as both:
-                    both.create_task(self._pass_on(reader, back))
-                    both.create_task(self._pass_on(there, writer))
+                async with asyncio.timeout(self._idle_seconds) as idle, asyncio.TaskGroup() as both:
+                    both.create_task(self._pass_on(reader, back, idle))
+                    both.create_task(self._pass_on(there, writer, idle))
             finally:
                 back.close()
         except (OSError, asyncio.CancelledError, ExceptionGroup):
@@ -43,11 +43,12 @@ class Relay:
             self._connected.discard(task)
             writer.close()
 
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while True:
-            async with asyncio.timeout(self._idle_seconds):
-                data = await reader.read(65536)
-            if not data:
-                raise ConnectionError
+    async def _pass_on(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, idle: asyncio.Timeout
+    ) -> None:
+        while data := await reader.read(65536):
+            if self._idle_seconds is not None:
+                idle.reschedule(asyncio.get_running_loop().time() + self._idle_seconds)
             writer.write(data)
             await writer.drain()
+        raise ConnectionError
