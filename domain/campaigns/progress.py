@@ -20,7 +20,7 @@ from bson import ObjectId
 
 from domain.campaigns.deliveries import WAITING, Deliveries, DeliveryState
 from domain.campaigns.editing import require_campaign
-from domain.campaigns.reply import Kept, ReplyState
+from domain.campaigns.reply import KeptReplies, ReplyState
 from domain.contacts import Contacts
 from domain.definitions import Definitions, now
 from domain.errors import InvalidState, NotFound
@@ -63,7 +63,7 @@ class Progresses:
         definitions: Definitions,
         contacts: Contacts,
         deliveries: Deliveries,
-        replies: Kept,
+        replies: KeptReplies,
         feed: Feed,
         history: History,
     ) -> None:

@@ -21,7 +21,7 @@ from bson import ObjectId
 from domain.background import Background
 from domain.campaigns.deliveries import Deliveries
 from domain.campaigns.reading import read_reply
-from domain.campaigns.reply import Kept, Reply, ReplyState, read_stored
+from domain.campaigns.reply import KeptReplies, Reply, ReplyState, read_stored
 from domain.campaigns.senders import Sender, Senders, asked_by
 from domain.contact import Contact
 from domain.contacts import Contacts
@@ -53,7 +53,7 @@ class Replies(Background):
         self, collection: Scoped, definitions: Definitions, contacts: Contacts, deliveries: Deliveries
     ) -> None:
         super().__init__()
-        self.kept = Kept(collection)
+        self.kept = KeptReplies(collection)
         self._definitions = definitions
         self._contacts = contacts
         self._senders = Senders(contacts, deliveries)

@@ -46,7 +46,7 @@ class Reply:
     decided: datetime | None
 
 
-class Kept:
+class KeptReplies:
     """One account's replies."""
 
     def __init__(self, collection: Scoped) -> None:
@@ -108,6 +108,7 @@ def _of(campaign: ObjectId | None, state: ReplyState | None) -> dict[str, Any]:
 
 
 def read_stored(document: Document) -> Reply:
+    """The reply of a document of this collection."""
     return Reply(
         id=document["_id"],
         text=document["text"],

@@ -31,6 +31,7 @@ def plain(value: Any) -> Any:
 
 
 def options_from(document: Mapping[str, Any]) -> Options:
+    """What `plain` made of them, read again."""
     choices = tuple(
         FieldChoice(
             header=each["header"],
@@ -51,6 +52,7 @@ def options_from(document: Mapping[str, Any]) -> Options:
 
 
 def from_target(target: Target) -> dict[str, Any]:
+    """As the database keeps it, for `targets_from`."""
     return {
         "position": target.position,
         "name": target.name,
