@@ -3,7 +3,7 @@
     python benchmarks/import.py [ROWS]      10,000 rows unless said
 
 A generated list of people is uploaded and imported as the API does it: kept in the database, looked at, read twice, planned,
-journalled, written. First a tenth of it, then the whole: what the process has taken of memory at most after each says whether
+journalled, written. First a tenth of it, then the whole: what its processes have taken of memory at most after each says whether
 it grows with the file. Then the documents of the whole are read back and given to `insert_many`, into a collection with the same
 indexes and images, in batches of the size that the import writes and of a thousand. One server, durable as Shoal runs it: the
 embedded one, or what `tests.server` is told of, such as a faster one for a million rows.
@@ -108,10 +108,13 @@ async def inserted(uri: str, source: Database, rows: int, batch: int) -> float:
     return seconds
 
 
-def peak() -> float:
-    """Megabytes that this process has taken at most so far."""
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+def peaks() -> str:
+    """What this process has taken of memory at most so far, and any that has read for it."""
+    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
+    own, readers = (
+        resource.getrusage(who).ru_maxrss / unit for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return f"{own:.0f} MB (and {readers:.0f} MB where the file is read)"
 
 
 def show(text: str) -> None:
@@ -132,16 +135,14 @@ async def main(rows: int) -> None:
     async with server.running(durable=True) as uri:
         async with own_database(uri) as database:
             await measured(database, rows // 10)
-            tenth = peak()
+            tenth = peaks()
         async with own_database(uri) as database:
             seconds, traits = await measured(database, rows)
-            whole = peak()
+            whole = peaks()
             show("")
             megabytes = sum(map(len, lines(rows))) / (1 << 20)
             print(f"{rows:,} rows, {megabytes:.1f} MB, on {traits.name} {traits.version}\n")
-            print(
-                f"Memory at most: {tenth:.0f} MB after a tenth, {whole:.0f} MB after the whole.\n", flush=True
-            )
+            print(f"Memory at most: {tenth} after a tenth, {whole} after the whole.\n", flush=True)
             print("| | seconds | rows a second | ratio |\n| --- | ---: | ---: | ---: |")
             print(f"| import | {seconds:.1f} | {rows / seconds:,.0f} | |", flush=True)
             ratios = [f"{seconds / await inserted(uri, database, rows, batch):.2f}" for batch in BATCHES]

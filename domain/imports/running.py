@@ -13,31 +13,27 @@ nothing. Held by `tests/domain/imports/test_running.py`. Memory: two batches, wh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import closing
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeVar
 
 from domain.definitions import Definitions
 from domain.errors import InvalidMapping, LimitExceeded, NotFound, VersionConflict
 from domain.fields import Field, FieldType
-from domain.imports.batching import Batch, Batches
+from domain.imports.batching import Batch
 from domain.imports.detection import FileFormat
-from domain.imports.mapping import Target, column_names
+from domain.imports.mapping import Target
 from domain.imports.options import Match, Options
+from domain.imports.passes import Onward, Order, Surveyed
 from domain.imports.planning import Planner, Plans, path_of, rows_of
+from domain.imports.readers import Reader, reading
 from domain.imports.rejects import Rejection
-from domain.imports.repeats import LastRows
 from domain.imports.sources import to_table
 from domain.imports.steps import Counts, Step
-from domain.imports.surveying import Survey
 from domain.imports.writing import Carries, Writer
 from domain.registry import MAX_FIELDS, Fields
 from domain.store.scope import Scoped
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,37 +114,31 @@ class Importer:
     ) -> None:
         size = (await asyncio.to_thread(path.stat)).st_size
         catalogue = await self._definitions.current()
-        settings, known = catalogue.settings, catalogue.fields
-        with LastRows() as last_rows:
-            survey = Survey(last_rows)
-            with closing(survey.steps(path, file_format, options, settings, known)) as steps:
-                while (position := await _step(steps)) is not None:
-                    self._progress(Progress(writing=False, position=position, size=size))
+        known = dict(catalogue.fields)
+        order = Order(
+            path=path, format=file_format, options=options, settings=catalogue.settings, known=known
+        )
+        async with reading(order, size=size) as reader:
+            while isinstance(found := await reader.next(), int):
+                self._progress(Progress(writing=False, position=found, size=size))
+            assert isinstance(found, Surveyed)
             # A run that goes on has its columns already: the fields that it made are no news now.
-            report.targets = report.targets or survey.targets(known)
-            report.total = survey.rows
-            _check_match(report.targets, survey.key_position, options.match)
-            matched_by = path_of(options.match, report.targets, survey.key_position)
+            report.targets = report.targets or found.targets
+            report.total = found.rows
+            _check_match(report.targets, found.key_position, options.match)
+            matched_by = path_of(options.match, report.targets, found.key_position)
             made = report.made
             _check_room([field_ for field_ in made if field_.key not in known], room=MAX_FIELDS - len(known))
             await way.surveyed(matched_by)
             if way.writes:
                 for field_ in made:
                     await self._fields.create(key=field_.key, label=field_.label, type=field_.type)
-            reading = Batches(
-                report.targets,
-                key_position=survey.key_position,
-                settings=settings,
-                options=options,
-                last_rows=last_rows,
-            )
             after, through = (0, 0) if way.begun is None else (way.begun.since, way.begun.through)
             planner = Planner(self._contacts, options, matched_by)
-            column = column_names(survey.headers)[survey.key_position]
-            carrier = way.carries(planner, column)
-            with closing(reading.read(path, file_format, after=after, through=through)) as batches:
-                planned = _Planned(batches, planner, column)
-                await self._write(planned, options, report, size, carrier, writes=way.writes)
+            carrier = way.carries(planner, found.key_column)
+            onward = Onward(targets=report.targets, after=after, through=through)
+            planned = _Planned(reader, onward, planner, found.key_column)
+            await self._write(planned, options, report, size, carrier, writes=way.writes)
 
     async def _write(
         self,
@@ -172,7 +162,7 @@ class Importer:
                     self._reject(rejection)
                 self._progress(Progress(writing=True, position=batch.position, size=size))
             except BaseException:
-                # Only when the thread has done its step, file and table can be closed.
+                upcoming.cancel()
                 await asyncio.gather(upcoming, return_exceptions=True)
                 raise
             found = await upcoming
@@ -194,14 +184,18 @@ class Importer:
 class _Planned:
     """Batches with what is planned for each, one after the other."""
 
-    def __init__(self, batches: Generator[Batch, None, None], planner: Planner, column: str) -> None:
-        self._batches = batches
+    def __init__(self, reader: Reader, onward: Onward, planner: Planner, column: str) -> None:
+        self._reader = reader
+        self._onward: Onward | None = onward
         self._planner = planner
         self._column = column
 
     async def next(self) -> tuple[Batch, Plans] | None:
-        batch = await _step(self._batches)
-        return None if batch is None else (batch, await self._planner.plan(rows_of(batch), self._column))
+        onward, self._onward = self._onward, None
+        found = await self._reader.next(onward)
+        if not isinstance(found, Batch):
+            return None
+        return found, await self._planner.plan(rows_of(found), self._column)
 
 
 async def _nothing(_: str) -> None:
@@ -225,13 +219,3 @@ def _check_match(targets: Sequence[Target], position: int, match: Match) -> None
         raise InvalidMapping(
             f"Rows are to be matched by {wanted}, and their column {named}. Lead it to one of type {wanted}."
         )
-
-
-async def _step(steps: Generator[T, None, None]) -> T | None:
-    """The next one, from a thread; None at the end. Cancelled, it waits until the thread has done this step."""
-    step = asyncio.ensure_future(asyncio.to_thread(next, steps, None))
-    try:
-        return await asyncio.shield(step)
-    except asyncio.CancelledError:
-        await asyncio.gather(step, return_exceptions=True)
-        raise

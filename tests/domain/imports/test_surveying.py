@@ -6,16 +6,17 @@ import csv
 import random
 import tracemalloc
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from domain.errors import UnreadableFile
 from domain.fields import FieldRegistry, FieldType, Settings
-from domain.imports.batching import Batches
+from domain.imports.batching import Batch
 from domain.imports.detection import FileFormat, detect
-from domain.imports.mapping import map_columns
 from domain.imports.options import Options
+from domain.imports.passes import Onward, Order, Surveyed, following, passes
 from domain.imports.repeats import LastRows
 from domain.imports.surveying import Survey
 
@@ -47,20 +48,17 @@ def surveyed(path: Path, last_rows: LastRows) -> Survey:
 
 def read_twice(path: Path) -> tuple[list[FieldType], int, int]:
     """Both passes without a database: the types, and how many rows were taken and passed over."""
-    with LastRows() as last_rows:
-        survey = surveyed(path, last_rows)
-        targets = map_columns(survey.headers, survey.guesses, FieldRegistry(), survey.choices)
-        reading = Batches(
-            targets,
-            key_position=survey.key_position,
-            settings=Settings(),
-            options=OPTIONS,
-            last_rows=last_rows,
-        )
+    order = Order(path=path, format=UTF8, options=OPTIONS, settings=Settings(), known={})
+    with closing(passes(order)) as steps:
+        while not isinstance(found := following(steps), Surveyed):
+            pass
+        targets = found.targets
         taken = passed_over = 0
-        for batch in reading.read(path, UTF8):
+        batch = following(steps, Onward(targets=targets))
+        while isinstance(batch, Batch):
             taken += len(batch.rows)
             passed_over += batch.superseded
+            batch = following(steps)
     return [target.field.type for target in targets], taken, passed_over
 
 
