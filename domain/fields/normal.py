@@ -12,10 +12,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from functools import lru_cache
-from typing import Any, assert_never
+from typing import Any, NamedTuple, assert_never
 
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
@@ -42,8 +41,7 @@ _PLAIN_EMAIL = re.compile(r"[a-z0-9]+(?:[._+-][a-z0-9]+)*@([a-z0-9.-]+)")
 LONGEST_PLAIN_EMAIL = 64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(NamedTuple):
     """A value as a contact keeps it: as entered, what rules read, and for a date the day of the year ("MM-DD")."""
 
     entered: Any
