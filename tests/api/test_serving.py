@@ -153,7 +153,7 @@ async def test_a_client_that_does_not_read_holds_up_no_end(environment: dict[str
 
 
 async def ready(url: str) -> None:
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, verify=False) as http:
         with anyio.fail_after(PROCESS_SECONDS):
             while (await http.get(url.replace("graphql", "readyz"))).status_code != 200:  # noqa: ASYNC110 # another process
                 await asyncio.sleep(0.01)
@@ -284,7 +284,7 @@ async def test_a_defect_of_the_engine_is_noticed_and_the_server_is_not_ready_any
 
 
 async def status(url: str, probe: str) -> int:
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, verify=False) as http:
         return (await http.get(url.replace("graphql", probe))).status_code
 
 
