@@ -48,10 +48,6 @@ def _contacts() -> Iterator[Document]:
 async def _served(contacts: AsyncCollection[Document], operator: Operator, *, include_missing: bool) -> bool:
     """Whether the database answers from an index of the account and the field, without reading all of the account's contacts."""
     condition = example(operator, include_missing=include_missing)
-    await contacts.drop_indexes()
-    await contacts.create_indexes(
-        [IndexModel([("account", ASCENDING), (path, ASCENDING)]) for path in paths_read(condition)]
-    )
     query = {"account": "ours", **to_query(at(condition, EXAMPLE_NOW))}
     try:
         told = await contacts.database.command(
@@ -70,6 +66,10 @@ async def test_an_index_serves_the_operators_that_are_said_to_be_served(
 ) -> None:
     contacts = database["contacts"]
     await contacts.insert_many(list(_contacts()))
+    paths = {path for operator in Operator for path in paths_read(example(operator))}
+    await contacts.create_indexes(
+        [IndexModel([("account", ASCENDING), (path, ASCENDING)]) for path in sorted(paths)]
+    )
     served = {
         operator
         for operator in Operator

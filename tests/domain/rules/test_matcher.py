@@ -5,7 +5,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.rules.calendar import Now
@@ -57,6 +57,7 @@ def _instants(random: Random, criteria: Iterable[Criterion], now: Now) -> list[d
     return instants
 
 
+@settings(max_examples=40)  # each of them puts and drops 60 rules
 @given(st.integers(0, 2**32))
 def test_the_matcher_answers_as_if_every_rule_were_asked(seed: int) -> None:
     generator = Generator(seed, refers=seed % 2 == 1)

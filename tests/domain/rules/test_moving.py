@@ -495,7 +495,7 @@ def _brute(
             yield second, holds
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.integers(0, 2**32))
 def test_flips_are_those_that_trying_every_second_would_find(seed: int) -> None:
     generator = _Timely(seed)
@@ -535,7 +535,7 @@ def test_flips_of_a_while_are_found_by_trying_each_single_second() -> None:
     assert found > 10
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.integers(0, 2**32))
 def test_the_next_turn_is_the_first_second_at_which_the_rule_means_something_else(seed: int) -> None:
     generator = _Timely(seed)
