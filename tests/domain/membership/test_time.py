@@ -217,21 +217,21 @@ async def test_a_tick_reads_as_many_contacts_as_come_to_an_edge_whatever_the_num
     start = berlin("2027-06-01T12:00")
     await turned.store.turn_to(start)
     long_ago = start - timedelta(days=200)
+    for first in range(0, others, 5_000):
+        await turned.database["contacts"].insert_many(
+            [
+                {
+                    "account": "default",
+                    "normal": {
+                        "last_seen": long_ago + timedelta(minutes=number % 100_000),
+                        "plan": "paid",
+                    },
+                }
+                for number in range(first, min(first + 5_000, others))
+            ]
+        )
     async with turned.engine():
         lapsed = await turned.segment("Lapsed", 'last_seen more than 90 days ago and plan is not "free"')
-        for first in range(0, others, 5_000):
-            await turned.database["contacts"].insert_many(
-                [
-                    {
-                        "account": "default",
-                        "normal": {
-                            "last_seen": long_ago + timedelta(minutes=number % 100_000),
-                            "plan": "paid",
-                        },
-                    }
-                    for number in range(first, min(first + 5_000, others))
-                ]
-            )
         edge = (start - timedelta(days=90)).isoformat()
         coming = [
             await turned.contact(last_seen=edge, plan=plan) for plan in ("paid", "paid", "free", "paid")
