@@ -3,7 +3,7 @@
 Owns how it is written down. Only what a process of our own has written is ever read so. Held by
 `tests/domain/imports/test_readers.py`.
 
-Cost: some 25 µs for a row of eight cells, both ways together.
+Cost: some 30 µs for a row of eight cells, both ways together.
 """
 
 from __future__ import annotations
