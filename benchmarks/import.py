@@ -109,12 +109,14 @@ async def inserted(uri: str, source: Database, rows: int, batch: int) -> float:
 
 
 def peaks() -> str:
-    """What this process has taken of memory at most so far, and any that has read for it."""
+    """What this process has taken of memory at most so far, and any of its children that has ended: those that read a long file
+    are among them, and the server that was started first, to make its user.
+    """
     unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
-    own, readers = (
+    own, children = (
         resource.getrusage(who).ru_maxrss / unit for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
-    return f"{own:.0f} MB (and {readers:.0f} MB where the file is read)"
+    return f"{own:.0f} MB (a child: {children:.0f} MB)"
 
 
 def show(text: str) -> None:

@@ -23,7 +23,7 @@ from domain.imports.surveying import Survey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class ReadRequest:
     """What is to be read, and how. `known` are the fields that are there."""
 
     path: Path
@@ -58,16 +58,18 @@ Found = int | Surveyed | Batch
 Steps = Generator[Found, Onward | None, None]
 
 
-def passes(order: Order) -> Steps:
+def passes(request: ReadRequest) -> Steps:
     """Reads on whenever it is asked for the next; behind `Surveyed` it is to be sent how to go on.
 
     Raises `UnreadableFile`, `LimitExceeded`, `InvalidMapping`, `InvalidField` and `OSError`.
     """
     with LastRows() as last_rows:
         survey = Survey(last_rows)
-        yield from survey.steps(order.path, order.format, order.options, order.settings, order.known)
+        yield from survey.steps(
+            request.path, request.format, request.options, request.settings, request.known
+        )
         onward = yield Surveyed(
-            targets=survey.targets(order.known),
+            targets=survey.targets(request.known),
             key_position=survey.key_position,
             key_column=column_names(survey.headers)[survey.key_position],
             rows=survey.rows,
@@ -76,11 +78,11 @@ def passes(order: Order) -> Steps:
         batches = Batches(
             onward.targets,
             key_position=survey.key_position,
-            settings=order.settings,
-            options=order.options,
+            settings=request.settings,
+            options=request.options,
             last_rows=last_rows,
         )
-        yield from batches.read(order.path, order.format, after=onward.after, through=onward.through)
+        yield from batches.read(request.path, request.format, after=onward.after, through=onward.through)
 
 
 def following(steps: Steps, onward: Onward | None = None) -> Found | None:

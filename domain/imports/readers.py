@@ -21,12 +21,12 @@ from typing import Protocol
 
 from domain.errors import Unavailable
 from domain.imports import frames
-from domain.imports.passes import Found, Onward, Order, Steps, following, passes
+from domain.imports.passes import Found, Onward, ReadRequest, Steps, following, passes
 
 APART_FROM = 2_000_000
 """Bytes of a file that is read in a process of its own."""
 
-_ROOT = Path(__file__).parents[2]
+COMMAND = (sys.executable, "-P", "-m", "domain.imports.apart")
 
 
 class Reader(Protocol):
@@ -41,28 +41,34 @@ class Reader(Protocol):
 
 
 @asynccontextmanager
-async def reading(order: Order, *, size: int) -> AsyncIterator[Reader]:
+async def reading(request: ReadRequest, *, size: int) -> AsyncIterator[Reader]:
     """Whoever reads a file of so many bytes."""
     if size < APART_FROM:
-        with closing(passes(order)) as found:
+        with closing(passes(request)) as found:
             yield _Thread(found)
         return
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "domain.imports.apart"),
+        *COMMAND,
         stdin=PIPE,
         stdout=PIPE,
-        env={**os.environ, "PYTHONPATH": str(_ROOT)},
+        env=environment(),
         # Whoever interrupts a command at the terminal means the command, which ends this one.
         start_new_session=True,
     )
     try:
         reader = _Apart(process)
-        reader.say(order)
+        reader.say(request)
         yield reader
     finally:
         if process.returncode is None:
             process.kill()
         await process.communicate()
+
+
+def environment() -> dict[str, str]:
+    """In which `COMMAND` finds what this process has found: this package first, and the libraries wherever they are."""
+    paths = (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 class _Thread:
@@ -87,7 +93,7 @@ class _Apart:
         self._to = process.stdin
         self._from = process.stdout
 
-    def say(self, what: Order | Onward) -> None:
+    def say(self, what: ReadRequest | Onward) -> None:
         self._to.write(frames.packed(what))
 
     async def next(self, onward: Onward | None = None) -> Found | None:

@@ -25,7 +25,7 @@ from domain.imports.batching import Batch
 from domain.imports.detection import FileFormat
 from domain.imports.mapping import Target
 from domain.imports.options import Match, Options
-from domain.imports.passes import Onward, Order, Surveyed
+from domain.imports.passes import Onward, ReadRequest, Surveyed
 from domain.imports.planning import Planner, Plans, path_of, rows_of
 from domain.imports.readers import Reader, reading
 from domain.imports.rejects import Rejection
@@ -114,11 +114,11 @@ class Importer:
     ) -> None:
         size = (await asyncio.to_thread(path.stat)).st_size
         catalogue = await self._definitions.current()
-        known = dict(catalogue.fields)
-        order = Order(
+        known = catalogue.fields
+        request = ReadRequest(
             path=path, format=file_format, options=options, settings=catalogue.settings, known=known
         )
-        async with reading(order, size=size) as reader:
+        async with reading(request, size=size) as reader:
             while isinstance(found := await reader.next(), int):
                 self._progress(Progress(writing=False, position=found, size=size))
             assert isinstance(found, Surveyed)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import subprocess
-import sys
 from asyncio.subprocess import Process
 from contextlib import closing
 from dataclasses import replace
@@ -23,8 +21,8 @@ from domain.imports.batching import Batch
 from domain.imports.detection import detect
 from domain.imports.mapping import FieldChoice
 from domain.imports.options import Options
-from domain.imports.passes import Found, Onward, Order, Surveyed
-from domain.imports.readers import APART_FROM, Reader, reading
+from domain.imports.passes import Found, Onward, ReadRequest, Surveyed
+from domain.imports.readers import APART_FROM, COMMAND, Reader, environment, reading
 from domain.imports.wanted import Wanted
 from tests.domain.conftest import DEADLINE, World
 from tests.domain.imports.test_imports import counts, ended, looked_at, values
@@ -63,11 +61,11 @@ def people(rows: int = ROWS) -> str:
     return "\n".join(lines) + "\n"
 
 
-def order_of(path: Path, **options: Any) -> Order:
+def request_of(path: Path, **options: Any) -> ReadRequest:
     known = {"email": Field(key="email", label="Email", type=FieldType.EMAIL)}
     chosen = (FieldChoice(header="E-mail", key="email"),) if "choices" not in options else ()
     wanted = Options(**{"key_column": "No", "choices": chosen, **options})
-    return Order(path=path, format=detect(path), options=wanted, settings=Settings(), known=known)
+    return ReadRequest(path=path, format=detect(path), options=wanted, settings=Settings(), known=known)
 
 
 async def to_the_end(reader: Reader) -> None:
@@ -75,9 +73,9 @@ async def to_the_end(reader: Reader) -> None:
         pass
 
 
-async def read(order: Order, *, size: int, after: int = 0, through: int = 0) -> list[Found]:
+async def read(request: ReadRequest, *, size: int, after: int = 0, through: int = 0) -> list[Found]:
     found: list[Found] = []
-    async with asyncio.timeout(DEADLINE), reading(order, size=size) as reader:
+    async with asyncio.timeout(DEADLINE), reading(request, size=size) as reader:
         onward = None
         while (each := await reader.next(onward)) is not None:
             found.append(each)
@@ -92,7 +90,7 @@ async def test_whoever_reads_the_same_is_found(tmp_path: Path, after: int, throu
     path = tmp_path / "people.csv"
     path.write_text(people())
     thread, process = [
-        await read(order_of(path), size=size, after=after, through=through) for size in SIZES.values()
+        await read(request_of(path), size=size, after=after, through=through) for size in SIZES.values()
     ]
     assert thread == process
     (surveyed,) = (each for each in thread if isinstance(each, Surveyed))
@@ -119,23 +117,23 @@ async def test_what_cannot_be_read_is_refused_by_either(
     path = tmp_path / "people.csv"
     path.write_text(text)
     with pytest.raises(error, match=said):
-        await read(order_of(path, **options), size=size)
+        await read(request_of(path, **options), size=size)
 
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
 async def test_a_file_that_is_gone_is_an_error_of_the_system(tmp_path: Path, size: int) -> None:
     path = tmp_path / "people.csv"
     path.write_text(people(10))
-    order = order_of(path)
+    request = request_of(path)
     path.unlink()
     with pytest.raises(FileNotFoundError):
-        await read(order, size=size)
+        await read(request, size=size)
 
 
 async def test_a_process_ends_with_its_reader(tmp_path: Path, apart: list[Process]) -> None:
     path = tmp_path / "people.csv"
     path.write_text(people())
-    async with reading(order_of(path), size=0) as reader:
+    async with reading(request_of(path), size=0) as reader:
         assert isinstance(await reader.next(), int)
         assert apart[0].returncode is None
     assert apart[0].returncode == -signal.SIGKILL
@@ -146,12 +144,12 @@ async def test_a_process_that_was_killed_is_told_from_one_that_failed(
 ) -> None:
     path = tmp_path / "people.csv"
     path.write_text(people())
-    async with reading(order_of(path), size=0) as reader:
+    async with reading(request_of(path), size=0) as reader:
         apart[0].kill()
         with pytest.raises(Unavailable, match="Try again"):
             await to_the_end(reader)
-    order = replace(order_of(path), options=None)  # type: ignore[arg-type]
-    async with reading(order, size=0) as reader:
+    request = replace(request_of(path), options=None)  # type: ignore[arg-type]
+    async with reading(request, size=0) as reader:
         with pytest.raises(RuntimeError, match=r"failed \(1\)"):
             await to_the_end(reader)
 
@@ -160,18 +158,17 @@ async def test_a_process_that_was_killed_is_told_from_one_that_failed(
 def test_a_process_that_nobody_listens_to_ends_without_a_word(tmp_path: Path, during: str) -> None:
     path = tmp_path / "people.csv"
     path.write_text(people(5_000))
-    command = [sys.executable, "-P", "-m", "domain.imports.apart"]
     with subprocess.Popen(
-        command,
+        COMMAND,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(Path(readers.__file__).parents[2])},
+        env=environment(),
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
-        process.stdin.write(frames.packed(order_of(path)))
+        process.stdin.write(frames.packed(request_of(path)))
         process.stdin.flush()
         while isinstance(found := frames.read(process.stdout), int):  # type: ignore[arg-type]
             pass
@@ -206,3 +203,12 @@ async def test_an_import_whose_reader_was_killed_goes_on_and_no_row_is_lost_or_d
     assert (job["state"], killed.is_set(), len(apart)) == ("done", True, 2)
     assert counts(job)["created"] == len(await values(account)) == ROWS - 2
     assert sum(count for name, count in counts(job).items() if name != "cells_left_out") == ROWS
+
+
+def test_a_process_finds_its_libraries_where_this_one_was_told_to_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a_library_of_this_test.py").touch()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    both = [COMMAND[0], "-P", "-c", "import a_library_of_this_test, domain.imports"]
+    assert subprocess.run(both, env=environment(), cwd=tmp_path, check=False).returncode == 0

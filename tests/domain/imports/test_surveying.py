@@ -16,7 +16,7 @@ from domain.fields import FieldRegistry, FieldType, Settings
 from domain.imports.batching import Batch
 from domain.imports.detection import FileFormat, detect
 from domain.imports.options import Options
-from domain.imports.passes import Onward, Order, Surveyed, following, passes
+from domain.imports.passes import Onward, ReadRequest, Surveyed, following, passes
 from domain.imports.repeats import LastRows
 from domain.imports.surveying import Survey
 
@@ -48,8 +48,8 @@ def surveyed(path: Path, last_rows: LastRows) -> Survey:
 
 def read_twice(path: Path) -> tuple[list[FieldType], int, int]:
     """Both passes without a database: the types, and how many rows were taken and passed over."""
-    order = Order(path=path, format=UTF8, options=OPTIONS, settings=Settings(), known={})
-    with closing(passes(order)) as steps:
+    request = ReadRequest(path=path, format=UTF8, options=OPTIONS, settings=Settings(), known={})
+    with closing(passes(request)) as steps:
         while not isinstance(found := following(steps), Surveyed):
             pass
         targets = found.targets
